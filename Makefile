@@ -1,0 +1,65 @@
+# `make demo` and `make test` do all their own set-up; everything else expects `make venv`.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format lint types contracts unit ui integration sample bench screenshot venv engine root-image clean
+
+help: ## List the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+demo: venv engine root-image ## Everything from nothing: engine, images, then the console on the sample
+	$(BIN)/splitdeck
+
+test: venv engine root-image check integration sample ## All checks and tests, on a real engine
+
+check: format lint types contracts unit ui ## What every change must pass; needs no engine
+
+format: venv
+	$(BIN)/ruff format --check .
+
+lint: venv
+	$(BIN)/ruff check .
+	$(BIN)/shellcheck scripts/*.sh .ci/run
+
+types: venv
+	$(BIN)/mypy
+
+contracts: venv
+	$(BIN)/lint-imports
+	$(BIN)/pytest -q tests/contracts
+
+unit: venv
+	$(BIN)/pytest -q tests/unit
+
+ui: venv
+	$(BIN)/pytest -q tests/ui
+
+integration: venv engine root-image ## Tests on a real engine
+	$(BIN)/pytest -q tests/integration -m 'not sample'
+
+sample: venv engine root-image ## The sample's real images: built, run, tested
+	$(BIN)/pytest -q tests/integration -m sample
+
+bench: venv engine root-image ## Side-by-side measurements, as ratios
+	$(BIN)/python tests/perf/bench.py
+
+screenshot: venv engine root-image ## docs/screenshot.svg, from a live session on the sample
+	$(BIN)/python scripts/screenshot.py
+
+venv: $(VENV)/.complete ## The virtual environment with all dependencies
+
+$(VENV)/.complete: pyproject.toml
+	scripts/ensure-venv.sh $(VENV) $(PYTHON)
+	@touch $@
+
+engine:
+	@scripts/ensure-engine.sh
+
+root-image:
+	@scripts/ensure-root-image.sh
+
+clean: ## Remove the virtual environment and caches
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,1 @@
+"""The base image: which one is meant, whether it is here."""

@@ -1,0 +1,1 @@
+"""Building images through the engine: context, request, trace, steps."""

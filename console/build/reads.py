@@ -1,0 +1,41 @@
+"""Could a build read this path? So that a save of a file that no image holds costs nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from console.build.context_files import component_pattern
+
+
+def is_read(context: Path, sources: Iterable[str], path: str) -> bool:
+    """Whether one of a Dockerfile's sources takes a path, itself or as part of a directory; true where in doubt.
+
+    Args:
+        context: The build context.
+        sources: `Dockerfile.context_sources`.
+        path: Relative to the context, posix.
+    """
+    parts = path.split("/")
+    for source in sources:
+        if source == "." or _takes(source.split("/"), parts):
+            return True
+        if (context / source).is_symlink() or (context / source).resolve() != context.resolve() / source:
+            return True  # behind a link the files have other names
+    return False
+
+
+def _takes(source: list[str], path: list[str]) -> bool:
+    for index, pattern in enumerate(source):
+        if pattern == "**":
+            return True
+        if index == len(path) or not _matches(pattern, path[index]):
+            return False
+    return True
+
+
+def _matches(pattern: str, name: str) -> bool:
+    if pattern == name:
+        return True
+    matcher = component_pattern(pattern)
+    return matcher is not None and matcher.fullmatch(name) is not None

@@ -1,0 +1,139 @@
+"""The command line: commands, options, exit codes. Everything heavy is imported once a command needs it."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from console import __version__
+from console.errors import ExitCode, SplitdeckError
+
+app = typer.Typer(
+    name="splitdeck",
+    help="A terminal console for developing containerised apps on split images.\n\n"
+    "Without a command: the console on ./config.toml; without a terminal it runs as `splitdeck run --plain`.\n\n"
+    "Exit codes: 0 done, 1 a build or check failed, 2 usage or config error, 3 no engine reachable, 130 interrupted.",
+    no_args_is_help=False,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Directory = Annotated[
+    Path,
+    typer.Option("-C", "--directory", metavar="DIR", help="Look for config.toml here and above.", show_default=False),
+]
+ConfigFile = Annotated[
+    Path | None, typer.Option("--config", metavar="FILE", help="The config.toml to use.", show_default=False)
+]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON event per line (docs/events.md).")]
+
+
+class BuildTarget(str, Enum):
+    """What `splitdeck build` builds."""
+
+    APP = "app"
+    BASE = "base"
+    LEGACY = "legacy"
+
+
+def _say_version(wanted: bool) -> None:
+    if wanted:
+        print(f"splitdeck {__version__}")
+        raise typer.Exit
+
+
+@app.callback(invoke_without_command=True)
+def console(
+    context: typer.Context,
+    directory: Directory = Path(),
+    config: ConfigFile = None,
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_say_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    if context.invoked_subcommand is None:
+        run(directory=directory, config=config)
+
+
+@app.command()
+def run(
+    plain: Annotated[bool, typer.Option("--plain", help="Text lines in place of the full screen.")] = False,
+    json: AsJson = False,
+    once: Annotated[
+        bool, typer.Option("--once", help="End once the first build serves (exit code 0) or has failed (1).")
+    ] = False,
+    directory: Directory = Path(),
+    config: ConfigFile = None,
+) -> None:
+    """Watch the source, rebuild the app image at every save, swap its container."""
+    from console import session
+
+    loaded = _config(directory, config)
+    if plain or json or once or not (sys.stdin.isatty() and sys.stdout.isatty()):
+        _finish(session.run_headless(loaded, as_json=json, once=once))
+    else:
+        _finish(session.run_console(loaded))
+
+
+@app.command()
+def build(
+    target: Annotated[BuildTarget, typer.Argument(help="Which image.", show_default=False)],
+    no_cache: Annotated[bool, typer.Option("--no-cache", help="Take nothing from the builder's cache.")] = False,
+    json: AsJson = False,
+    directory: Directory = Path(),
+    config: ConfigFile = None,
+) -> None:
+    """Build one image and record what it cost. An app build makes the base first if it is missing."""
+    from console import session
+    from console.model import Target
+
+    loaded = _config(directory, config)
+    _finish(session.build_once(loaded, Target(target.value), no_cache=no_cache, as_json=json))
+
+
+def _config(directory: Path, path: Path | None) -> Any:
+    from console.config import find_config, load_config
+
+    return load_config(path if path is not None else find_config(directory.absolute()))
+
+
+def _finish(work: Coroutine[Any, Any, ExitCode]) -> None:
+    """Runs to the end and leaves with the right exit code; SIGTERM ends as cleanly as Ctrl+C."""
+
+    async def interruptible() -> ExitCode:
+        task = asyncio.ensure_future(work)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        return await task
+
+    try:
+        code = asyncio.run(interruptible())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        code = ExitCode.INTERRUPTED
+    raise typer.Exit(code)
+
+
+def main() -> None:
+    """The entry point: errors become one message, one hint and an exit code."""
+    try:
+        app()
+    except SplitdeckError as error:
+        print(f"splitdeck: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"    hint: {error.hint}", file=sys.stderr)
+        sys.exit(error.exit_code)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read our output has gone; there is nobody to tell
+        sys.exit(ExitCode.INTERRUPTED)
+
+
+if __name__ == "__main__":
+    main()

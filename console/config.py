@@ -1,0 +1,407 @@
+"""config.toml → a frozen `Config`.
+
+Unknown keys and wrong values are refused with file, key, value and the nearest valid key. Paths come out absolute; they
+are relative to the file. Only keys that do something are accepted.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import sys
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args, get_origin
+from urllib.parse import urlsplit
+
+import msgspec
+from msgspec import Meta, Struct, field
+
+from console.errors import ConfigError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+CONFIG_NAME = "config.toml"
+
+_Text = Annotated[str, Meta(min_length=1)]
+_Milliseconds = Annotated[int, Meta(ge=1, le=600_000)]
+_PORT = re.compile(
+    r"(?:(?P<ip>[0-9.]+|\[[0-9a-fA-F:]+\]):)?(?:(?P<host>\d+):)?(?P<container>\d+)(?:/(?P<protocol>tcp|udp))?"
+)
+_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
+_RELATIVE = "paths are relative to config.toml"
+_VERSION = re.compile(r"@sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+
+
+class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A table of config.toml."""
+
+
+class ProjectConfig(Section, frozen=True, kw_only=True):
+    """[project]"""
+
+    name: _Text
+    """Names images, the container and the history: lower case, digits, `.`, `_`, `-`."""
+
+
+class BuildConfig(Section, frozen=True, kw_only=True):
+    """[build]: holds for every image."""
+
+    backend: Literal["auto", "engine"] = "auto"
+    network: Literal["default", "host", "none"] = "default"
+    """Network of RUN steps."""
+    platform: str = ""
+    """`linux/arm64`, …; empty for the engine's own."""
+    args: dict[str, str] = field(default_factory=dict)
+    """Build arguments. They stay readable in the image: no secrets."""
+
+
+class BaseConfig(Section, frozen=True, kw_only=True):
+    """[base]: the slow image with all dependencies."""
+
+    dockerfile: Path
+    image: str = ""
+    """Default: `<project>-base`."""
+    context: Path = Path()
+    version: _Text = "latest"
+    """Tag (`latest`, `YYYY.MM.DD`, `sha-XXXXXXX`) or `@sha256:…` of the base that app builds stand on."""
+    inputs: tuple[str, ...] = ()
+    """Files or globs, relative to config.toml, that make the base stale besides what its Dockerfile copies."""
+    on_change: Literal["build", "ask", "warn"] = "ask"
+    """When an input changes: build at once, tell and wait for the key, or only mark it."""
+
+    @property
+    def reference(self) -> str:
+        """What app builds get as BASE_IMAGE."""
+        return f"{self.image}{self.version}" if self.version.startswith("@") else f"{self.image}:{self.version}"
+
+
+class AppConfig(Section, frozen=True, kw_only=True):
+    """[app]: the thin image, rebuilt on every save."""
+
+    dockerfile: Path
+    image: str = ""
+    """Default: the project's name."""
+    context: Path = Path()
+    target: str = ""
+    """Stage to build; empty for the last."""
+
+
+class LegacyConfig(Section, frozen=True, kw_only=True):
+    """[legacy]: the single-image build that the split is compared with."""
+
+    dockerfile: Path
+    image: str = ""
+    """Default: `<project>-legacy`."""
+    context: Path = Path()
+
+
+class ReadyConfig(Section, frozen=True, kw_only=True):
+    """[run.ready]: how we know that the app answers; the first one set is used."""
+
+    http: str = ""
+    """A path on the first published port, or a whole URL; any answer below 400 counts."""
+    tcp: str = ""
+    """`port` or `host:port` that must accept and keep a connection."""
+    log: str = ""
+    """A regular expression that a line of the app's log must match."""
+    healthcheck: bool = False
+    """Wait for the image's own HEALTHCHECK."""
+    timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+
+
+class RunConfig(Section, frozen=True, kw_only=True):
+    """[run]: the app's container."""
+
+    ports: tuple[str, ...] = ()
+    """`[ip:]host:container[/udp]`; without an address the port is published on 127.0.0.1 only."""
+    environment: dict[str, str] = field(default_factory=dict)
+    env_file: Path | None = None
+    volumes: tuple[str, ...] = ()
+    """`source:target[:ro]`; a source that begins with `.` or `/` is a path, anything else a named volume."""
+    command: tuple[str, ...] = ()
+    """Replaces the image's CMD."""
+    network: str = ""
+    """A network's name or `host`; empty for the engine's default bridge."""
+    init: bool = True
+    """A small PID 1 that passes signals on: without it an app that ignores SIGTERM takes the whole grace to stop."""
+    stop_grace_s: Annotated[int, Meta(ge=0, le=600)] = 2
+    swap: Literal["auto", "recreate"] = "auto"
+    ready: ReadyConfig = field(default_factory=ReadyConfig)
+
+
+class WatchConfig(Section, frozen=True, kw_only=True):
+    """[watch]: which saves count."""
+
+    paths: tuple[Path, ...] = ()
+    """Default: the app's build context."""
+    ignore: tuple[str, ...] = ()
+    """More patterns, in the syntax of .dockerignore, relative to config.toml."""
+    quiet_ms: _Milliseconds = 50
+    """Saves that follow each other faster than this are one batch."""
+    ceiling_ms: _Milliseconds = 1000
+    """A batch is closed after this long even while saves go on."""
+    on_busy: Literal["restart", "queue", "do-nothing"] = "restart"
+    """A save during a build: cancel and start over, finish first, or ignore it."""
+    poll: Literal["auto", "true", "false"] = "auto"
+    """Look at the files every 300 ms in place of waiting for the kernel's word (network and virtual file systems)."""
+
+
+class TargetsConfig(Section, frozen=True, kw_only=True):
+    """[compare.targets]: what the plan asked for."""
+
+    app_build_s: Annotated[float, Meta(gt=0)] = 60.0
+    reduction: Annotated[float, Meta(gt=0, lt=1)] = 0.8
+    iteration: Annotated[float, Meta(gt=0)] = 5.0
+
+
+class StageConfig(Section, frozen=True, kw_only=True):
+    """[[compare.stage]]: steps that match belong to this row; asked before the built-in rules."""
+
+    name: _Text
+    match: _Text
+    """A regular expression over the step's name."""
+
+
+class CompareConfig(Section, frozen=True, kw_only=True):
+    """[compare]"""
+
+    targets: TargetsConfig = field(default_factory=TargetsConfig)
+    stage: tuple[StageConfig, ...] = ()
+
+
+class UiConfig(Section, frozen=True, kw_only=True):
+    """[ui]"""
+
+    theme: str = ""
+
+
+class Config(Section, frozen=True, kw_only=True):
+    """A whole config.toml, checked and with its defaults filled in."""
+
+    project: ProjectConfig
+    base: BaseConfig
+    app: AppConfig
+    legacy: LegacyConfig | None = None
+    build: BuildConfig = field(default_factory=BuildConfig)
+    run: RunConfig = field(default_factory=RunConfig)
+    watch: WatchConfig = field(default_factory=WatchConfig)
+    compare: CompareConfig = field(default_factory=CompareConfig)
+    ui: UiConfig = field(default_factory=UiConfig)
+    path: Path = Path()
+    """The file itself; not a key of it."""
+
+    @property
+    def root(self) -> Path:
+        """The folder that paths are relative to."""
+        return self.path.parent
+
+
+class Port(Struct, frozen=True):
+    """One published port."""
+
+    container: int
+    host: int | None
+    """None: the engine chooses."""
+    address: str = "127.0.0.1"
+    protocol: str = "tcp"
+
+
+def parse_port(text: str) -> Port:
+    """Reads `[ip:]host:container[/udp]` or `container`.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    match = _PORT.fullmatch(text)
+    if match is None:
+        raise ValueError(text)
+    host = None if match["host"] is None else int(match["host"])
+    port = Port(int(match["container"]), host, (match["ip"] or "127.0.0.1").strip("[]"), match["protocol"] or "tcp")
+    if not all(0 < number < 65536 for number in (port.container, port.host or 1)):
+        raise ValueError(text)
+    ip_address(port.address)
+    return port
+
+
+def find_config(start: Path) -> Path:
+    """The config.toml in a folder or the nearest one above it.
+
+    Raises:
+        ConfigError: If there is none.
+    """
+    for folder in (start, *start.parents):
+        if (folder / CONFIG_NAME).is_file():
+            return folder / CONFIG_NAME
+    raise ConfigError(
+        f"no {CONFIG_NAME} in {start} or above it",
+        "go to the project's folder, or name one with -C DIR or --config FILE; README.md shows a five-line file",
+    )
+
+
+def load_config(path: Path) -> Config:
+    """Reads and checks a config.toml.
+
+    Raises:
+        ConfigError: Naming file, key, value and, for an unknown key, the nearest valid one.
+    """
+    path = path.absolute()
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ConfigError(f"{path}: no such file", "name an existing file with --config FILE") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{path}: cannot be read: {error}", "check the file's permissions; it must be UTF-8"
+        ) from error
+    except tomllib.TOMLDecodeError as error:
+        raise ConfigError(f"{path}: not valid TOML: {error}", "strings need quotes, tables look like [run]") from error
+    if "path" in raw:
+        raise _unknown(path, "path", Config)
+    _refuse_unknown_keys(path, raw, Config, "")
+
+    def from_text(kind: type, value: object) -> Path:
+        if kind is Path and isinstance(value, str):
+            return path.parent / value
+        raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
+
+    if isinstance(raw.setdefault("project", {}), dict):
+        raw["project"].setdefault("name", _name_from(path.parent))
+    try:
+        config = msgspec.convert(raw, Config, dec_hook=from_text)
+    except msgspec.ValidationError as error:
+        raise _wrong_value(path, raw, error) from error
+    return _completed(config, path)
+
+
+def _completed(config: Config, path: Path) -> Config:
+    """Fills in what depends on other keys, and checks what no type can."""
+    swap = msgspec.structs.replace
+    root = path.parent
+
+    def fail(key: str, value: object, wanted: str, hint: str) -> ConfigError:
+        return ConfigError(f"{path}: {key} = {value!r}: {wanted}", hint)
+
+    name = config.project.name
+    if not _NAME.fullmatch(name):
+        raise fail(
+            "project.name", name, "not usable as an image name", "use a-z, 0-9, and '.', '_' or '-' between them"
+        )
+    if not _VERSION.fullmatch(version := config.base.version):
+        raise fail("base.version", version, "neither a tag nor a digest", "use latest, 2026.11.23 or @sha256:…")
+    for text in config.run.ports:
+        try:
+            parse_port(text)
+        except ValueError as error:
+            raise fail("run.ports", text, "not a port", 'write "127.0.0.1:8000:8000" or "8000:8000"') from error
+    for text in config.run.volumes:
+        if not 2 <= len(parts := text.split(":")) <= 3 or not all(parts):
+            raise fail("run.volumes", text, "not a volume", 'write "./data:/data" or "cache:/cache:ro"')
+    for key, pattern in [("run.ready.log", config.run.ready.log)] + [
+        ("compare.stage.match", s.match) for s in config.compare.stage
+    ]:
+        try:
+            re.compile(pattern)
+        except re.error as error:
+            wanted = f"not a regular expression ({error})"
+            raise fail(key, pattern, wanted, "escape special characters with \\") from error
+    ready, ports = config.run.ready, [parse_port(text) for text in config.run.ports]
+    if ready.http.startswith("/") and not any(port.protocol == "tcp" for port in ports):
+        hint = "add one to run.ports, or write a whole URL"
+        raise fail("run.ready.http", ready.http, "a path needs a published port", hint)
+    if ready.http and not ready.http.startswith("/") and not _is_place(ready.http, scheme="http"):
+        raise fail("run.ready.http", ready.http, "neither a path nor an http:// URL", 'write "/health"')
+    if ready.tcp and not _is_place(ready.tcp if ":" in ready.tcp else f"localhost:{ready.tcp}"):
+        raise fail("run.ready.tcp", ready.tcp, "not a port", 'write "8000" or "localhost:8000"')
+    if config.watch.ceiling_ms < config.watch.quiet_ms:
+        raise fail("watch.ceiling_ms", config.watch.ceiling_ms, "below watch.quiet_ms", "make it the larger of the two")
+
+    base = swap(config.base, image=config.base.image or f"{name}-base", context=_folder(config.base.context, root))
+    app = swap(config.app, image=config.app.image or name, context=_folder(config.app.context, root))
+    legacy = config.legacy and swap(
+        config.legacy, image=config.legacy.image or f"{name}-legacy", context=_folder(config.legacy.context, root)
+    )
+    for section, table in (("base", base), ("app", app), ("legacy", legacy)):
+        if table is None:
+            continue
+        if not table.dockerfile.is_file():
+            raise fail(f"{section}.dockerfile", str(table.dockerfile), "no such file", _RELATIVE)
+        if not table.context.is_dir():
+            raise fail(f"{section}.context", str(table.context), "no such folder", _RELATIVE)
+    watch = swap(config.watch, paths=config.watch.paths or (app.context,))
+    for watched in watch.paths:
+        if not watched.exists():
+            raise fail("watch.paths", str(watched), "no such file or folder", _RELATIVE)
+    return swap(config, base=base, app=app, legacy=legacy, watch=watch, path=path)
+
+
+def _is_place(text: str, scheme: str = "") -> bool:
+    """Whether a URL has a host and a possible port; without a scheme: `host:port`."""
+    try:
+        parts = urlsplit(text if scheme else f"//{text}")
+        return parts.scheme == scheme and bool(parts.hostname) and (bool(scheme) or bool(parts.port))
+    except ValueError:
+        return False
+
+
+def _folder(context: Path, root: Path) -> Path:
+    return root if context == Path() else context
+
+
+def _name_from(folder: Path) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "app"
+
+
+def _struct_of(annotation: Any) -> type[Section] | None:
+    """The table's type behind an annotation such as `LegacyConfig | None` or `tuple[StageConfig, ...]`."""
+    kinds = getattr(annotation, "__args__", ()) or (annotation,)
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
+
+
+def _refuse_unknown_keys(path: Path, table: dict[str, Any], kind: type[Section], prefix: str) -> None:
+    known = {item.name: item.type for item in msgspec.structs.fields(kind)}
+    for key, value in table.items():
+        if key not in known:
+            raise _unknown(path, f"{prefix}{key}", kind)
+        inner = _struct_of(known[key])
+        if inner is None:
+            continue
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, dict):
+                _refuse_unknown_keys(path, item, inner, f"{prefix}{key}.")
+
+
+def _unknown(path: Path, key: str, kind: type[Section]) -> ConfigError:
+    prefix, _, last = key.rpartition(".")
+    names = [item.name for item in msgspec.structs.fields(kind) if item.name != "path"]
+    near = difflib.get_close_matches(last, names, n=1, cutoff=0.5)
+    place = f"[{prefix}]" if prefix else "the top level"
+    hint = f"did you mean '{near[0]}'?" if near else f"{place} knows: {', '.join(names)}"
+    return ConfigError(f"{path}: unknown key '{key}'", hint)
+
+
+def _wrong_value(path: Path, raw: dict[str, Any], error: msgspec.ValidationError) -> ConfigError:
+    """Turns msgspec's `Expected int, got str - at $.watch.quiet_ms` into a sentence with the key and its value."""
+    text, _, place = str(error).partition(" - at `$")
+    key = place.strip("`.").removesuffix("[...]")
+    value, kind = raw, Config
+    for part in re.findall(r"[A-Za-z_]+|\d+", key):
+        if isinstance(value, list):
+            value = value[int(part)]
+        else:
+            kind = next((item.type for item in msgspec.structs.fields(_struct_of(kind)) if item.name == part), None)
+            value = value.get(part, "")
+    if missing := re.search(r"missing required field `(\w+)`", text):
+        needed = "[base] dockerfile and [app] dockerfile are required"
+        hint = f"every [{key.partition('[')[0]}] needs one" if key else needed
+        return ConfigError(f"{path}: '{key and key + '.'}{missing[1]}' is missing", hint)
+    if place.endswith("[...]`"):  # a table of texts: say which of them
+        name, value = next((name, item) for name, item in value.items() if not isinstance(item, str))
+        key = f"{key}.{name}"
+    hint = "see the commented config.toml in the README"
+    if get_origin(kind) is Literal:
+        hint = "one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
+    return ConfigError(f"{path}: {key} = {value!r}: {text[:1].lower()}{text[1:]}", hint)

@@ -1,0 +1,181 @@
+"""The door to the container engine: where it is, what it can do, threads that talk to it, its errors in our words.
+
+Everything that speaks to docker-py gets its client here. docker-py promises nothing about threads, so every worker has
+a client of its own (docker-py #3229).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import urlsplit
+
+from console.errors import EngineError, EngineUnreachableError
+from console.model import EngineInfo
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+Result = TypeVar("Result")
+
+_START_HINT = (
+    "start it (`sudo systemctl start docker`, Docker Desktop, or scripts/ensure-engine.sh), or point DOCKER_HOST at one"
+)
+
+
+class Engine:
+    """A container engine that answered once.
+
+    Args:
+        info: What it said about itself.
+        make_client: Makes another client for it.
+    """
+
+    def __init__(self, info: EngineInfo, make_client: Callable[[], APIClient]) -> None:
+        self.info = info
+        self._make_client = make_client
+
+    def client(self) -> APIClient:
+        """A new client for one thread."""
+        return self._make_client()
+
+    @property
+    def address(self) -> str:
+        """The host name under which published ports are reached."""
+        return (urlsplit(self.info.host).hostname or "127.0.0.1") if self.info.remote else "127.0.0.1"
+
+
+def connect() -> Engine:
+    """Finds the engine as the Docker CLI does: DOCKER_HOST, else the current context, else the default socket.
+
+    Raises:
+        EngineUnreachableError: If none answers.
+    """
+    from docker import from_env
+    from docker.errors import DockerException
+
+    try:
+        client = from_env(version="auto").api
+        version = client.version()
+        description = client.info()
+    except (DockerException, OSError) as error:
+        raise _unreachable(error) from error
+    api_version = client.api_version
+    host = _endpoint()
+
+    def make_client() -> APIClient:
+        return from_env(version=api_version).api
+
+    components = {part.get("Name", "") for part in version.get("Components") or ()}
+    podman = "Podman Engine" in components
+    snapshotter = any("containerd.snapshotter" in str(row) for row in description.get("DriverStatus") or ())
+    info = EngineInfo(
+        name="podman" if podman else "docker",
+        version=version.get("Version", "?"),
+        api_version=api_version,
+        builder="classic" if podman else "buildkit",
+        storage="containerd" if snapshotter else description.get("Driver", "?"),
+        host=host,
+        remote=not host.startswith(("unix://", "npipe://")),
+    )
+    return Engine(info, make_client)
+
+
+def _endpoint() -> str:
+    from docker.context import ContextAPI
+
+    if os.environ.get("DOCKER_HOST"):
+        return os.environ["DOCKER_HOST"]
+    context = ContextAPI.get_current_context()
+    return str(getattr(context, "Host", "") or "unix:///var/run/docker.sock")
+
+
+def _unreachable(error: BaseException) -> EngineUnreachableError:
+    text = str(error)
+    if "Permission denied" in text or "PermissionError" in text:
+        return EngineUnreachableError(
+            "the container engine's socket refuses this user",
+            "add yourself to its group (`sudo usermod -aG docker $USER`, then log in again), or use sudo",
+        )
+    return EngineUnreachableError(f"no container engine answers at {_endpoint()}: {_innermost(error)}", _START_HINT)
+
+
+def _innermost(error: BaseException) -> str:
+    """The part of a nested connection error that says something."""
+    while True:
+        deeper = error.__cause__ or error.__context__
+        inner = next((arg for arg in error.args if isinstance(arg, BaseException)), None)
+        if inner is None and deeper is None:
+            return getattr(error, "strerror", None) or str(error)
+        error = inner or deeper or error
+
+
+@contextmanager
+def engine_errors(doing: str) -> Iterator[None]:
+    """Turns docker-py's exceptions within the block into an `EngineError` that says what was being done."""
+    from docker.errors import APIError, DockerException
+    from requests.exceptions import RequestException
+
+    try:
+        yield
+    except APIError as error:
+        raise EngineError(f"{doing}: {error.explanation or error}") from error
+    except RequestException as error:
+        raise EngineUnreachableError(
+            f"{doing}: the container engine went away ({_innermost(error)})", _START_HINT
+        ) from error
+    except DockerException as error:
+        raise EngineError(f"{doing}: {error}") from error
+
+
+class EngineWorker:
+    """A daemon thread with a client of its own that runs blocking jobs one after the other.
+
+    A daemon, so that a job that hangs on a dead engine never keeps the program from ending.
+    """
+
+    def __init__(self, engine: Engine, name: str) -> None:
+        self._engine = engine
+        self._jobs: SimpleQueue[Callable[[APIClient], None] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
+
+    async def call(self, job: Callable[[APIClient], Result]) -> Result:
+        """Runs `job(client)` on the thread and gives its result, or raises what it raised."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Result] = loop.create_future()
+
+        def settle(result: Result | None, error: BaseException | None) -> None:
+            if future.done():
+                return
+            if error is not None:
+                future.set_exception(error)
+            else:
+                future.set_result(result)  # type: ignore[arg-type]  # a job without an error has a result
+
+        def run(client: APIClient) -> None:
+            result, failure = None, None
+            try:
+                result = job(client)
+            except BaseException as error:  # noqa: BLE001 - handed to whoever awaits
+                failure = error
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(settle, result, failure)
+
+        self._jobs.put(run)
+        return await future
+
+    def close(self) -> None:
+        """Lets the thread end after the job it is at."""
+        self._jobs.put(None)
+
+    def _work(self) -> None:
+        client = self._engine.client()
+        while (job := self._jobs.get()) is not None:
+            job(client)
+        client.close()

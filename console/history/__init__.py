@@ -1,0 +1,1 @@
+"""Measured builds: keeping them, and comparing like with like."""

@@ -1,0 +1,1 @@
+"""Deciding what a save leads to, and carrying it out: the latest save wins."""

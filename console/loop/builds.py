@@ -1,0 +1,224 @@
+"""Every build, whichever lane wants it: numbered, told, timed and recorded in one way."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+
+from console import events as ev
+from console.config import Config
+from console.errors import SplitdeckError
+from console.loop.ports import Emit, ImageBuilder, Recorder
+from console.model import (
+    BuildNumber,
+    BuildOutcome,
+    BuildStatus,
+    ChangeBatch,
+    Clock,
+    Sample,
+    Scenario,
+    StepFailure,
+    Target,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Where measurements are taken."""
+
+    engine: str
+    machine: str
+
+
+@dataclass(frozen=True, slots=True)
+class FinishedBuild:
+    number: BuildNumber
+    outcome: BuildOutcome
+    ended_at: float
+    """Seconds since 1970."""
+
+
+class Builds:
+    """Makes builds and keeps what they cost.
+
+    Args:
+        config: Names the images.
+        builder: Does the building.
+        recorder: Keeps the samples.
+        emit: Where events go.
+        clock: The present.
+        identity: Where measurements are taken.
+        first_number: The next build's number, so that numbers go on from an earlier session.
+    """
+
+    def __init__(
+        self,
+        config: Config,
+        builder: ImageBuilder,
+        recorder: Recorder,
+        emit: Emit,
+        clock: Clock,
+        identity: Identity,
+        first_number: BuildNumber = 1,
+    ) -> None:
+        self._images = {
+            Target.APP: config.app.image,
+            Target.BASE: config.base.reference,
+            Target.LEGACY: config.legacy.image if config.legacy else "",
+        }
+        self._builder = builder
+        self._recorder = recorder
+        self._emit = emit
+        self._clock = clock
+        self._identity = identity
+        self._next_number = first_number
+        self._disturbed: set[Target] = set()
+        """Targets whose running build shares the machine with another one."""
+        self._recording: set[asyncio.Task[None]] = set()
+        self.running: set[Target] = set()
+
+    async def build(
+        self,
+        target: Target,
+        reason: str,
+        batch: ChangeBatch | None,
+        *,
+        no_cache: bool,
+        stands_on: str,
+        serving: bool,
+    ) -> FinishedBuild:
+        """Builds, reports and records. What a user can cause never raises: it is a failed outcome.
+
+        Args:
+            target: What to build.
+            reason: Why, for people.
+            batch: The save behind it, if any.
+            no_cache: Take nothing from the builder's cache.
+            stands_on: What identifies the dependencies: the base's image ID for an app build, its inputs' fingerprint
+                for the others.
+            serving: Whether a container serves meanwhile, to reassure after a failure.
+        """
+        number, self._next_number = self._next_number, self._next_number + 1
+        if self.running:
+            self._disturbed |= {target, *self.running}
+        self.running.add(target)
+        started_at = self._clock.now()
+        batch_number = batch.number if batch else None
+        self._emit(ev.BuildStarted(number, target, target.track, self._images[target], reason, batch_number))
+        hint = ""
+        try:
+            outcome = await self._builder.build(number, target, no_cache=no_cache)
+        except SplitdeckError as error:
+            hint = error.hint
+            duration_ms = (self._clock.now() - started_at) * 1000
+            outcome = BuildOutcome(BuildStatus.FAILED, duration_ms, failure=StepFailure("", error.message))
+        finally:
+            self.running.discard(target)
+        finished = FinishedBuild(number, outcome, self._clock.now())
+        self._report(target, finished)
+        if outcome.failure is not None:
+            self._emit(ev.ErrorOccurred(*_told(target, number, outcome.failure, hint, serving=serving)))
+        disturbed = target in self._disturbed
+        self._disturbed.discard(target)
+        sample = self._sample(
+            target, finished, started_at, reason, no_cache=no_cache, stands_on=stands_on, alongside=disturbed
+        )
+        task = asyncio.create_task(self._record(sample))
+        self._recording.add(task)
+        task.add_done_callback(self._recording.discard)
+        return finished
+
+    def reads(self, target: Target, path: str) -> bool:
+        """Whether a build of a target could read a path, relative to the project's folder."""
+        return self._builder.reads(target, path)
+
+    def cancel(self, target: Target) -> None:
+        """Ends the running build of a target, if there is one."""
+        if target in self.running:
+            self._builder.cancel(target)
+
+    def cancel_all(self) -> None:
+        for target in tuple(self.running):
+            self._builder.cancel(target)
+
+    async def show_comparison(self) -> None:
+        """Tells what was measured before."""
+        try:
+            self._emit(ev.ComparisonUpdated(await self._recorder.comparison()))
+        except SplitdeckError as error:
+            self._emit(ev.ErrorOccurred(error.message, error.hint))
+
+    async def settle(self) -> None:
+        """Waits until everything is recorded."""
+        await asyncio.gather(*self._recording)
+
+    def _report(self, target: Target, finished: FinishedBuild) -> None:
+        outcome = finished.outcome
+        instructions = [step for step in outcome.steps if step.number]
+        self._emit(
+            ev.BuildFinished(
+                finished.number,
+                target,
+                target.track,
+                outcome.status,
+                outcome.duration_ms,
+                outcome.context.duration_ms if outcome.context else 0.0,
+                outcome.steps,
+                sum(step.cached for step in instructions),
+                len(instructions),
+                outcome.image_id,
+                outcome.size_bytes,
+                outcome.failure,
+            )
+        )
+
+    def _sample(
+        self,
+        target: Target,
+        finished: FinishedBuild,
+        started_at: float,
+        reason: str,
+        *,
+        no_cache: bool,
+        stands_on: str,
+        alongside: bool,
+    ) -> Sample:
+        outcome, context = finished.outcome, finished.outcome.context
+        return Sample(
+            target=target,
+            scenario=Scenario.COLD if no_cache else Scenario.CODE_CHANGE,  # the recorder knows better
+            started_at=started_at,
+            duration_ms=outcome.duration_ms,
+            status=outcome.status,
+            engine=self._identity.engine,
+            machine=self._identity.machine,
+            context_ms=context.duration_ms if context else 0.0,
+            context_files=context.files if context else 0,
+            context_bytes=context.size_bytes if context else 0,
+            context_digest=context.digest if context else "",
+            image_id=outcome.image_id,
+            image_bytes=outcome.size_bytes,
+            base_id=stands_on,
+            no_cache=no_cache,
+            alongside=alongside,
+            reason=reason,
+            steps=outcome.steps,
+        )
+
+    async def _record(self, sample: Sample) -> None:
+        try:
+            comparison = await self._recorder.record(sample)
+        except SplitdeckError as error:
+            self._emit(ev.ErrorOccurred(error.message, error.hint))
+            return
+        if comparison is not None:
+            self._emit(ev.ComparisonUpdated(comparison))
+
+
+def _told(target: Target, number: int, failure: StepFailure, hint: str, *, serving: bool) -> tuple[str, str]:
+    """A failed build in one message and one hint."""
+    place = f" at {failure.dockerfile}:{failure.line}" if failure.line else ""
+    step = f" ({failure.step})" if failure.step else ""
+    message = f"{target.value} build #{number} failed{place}{step}: {failure.message}"
+    hint = hint or ("its last lines are in the build log" if failure.output else "fix it and save")
+    return message, f"{hint}; the running container stays as it is" if serving else hint

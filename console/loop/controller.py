@@ -1,0 +1,352 @@
+"""The loop: saves and wishes in, builds and swaps out, the latest save wins.
+
+Everything here runs on one event loop and waits for nothing but the parts it was given (`loop.ports`). There is one
+lane per image: builds of one target never overlap. The container is swapped beside the app lane, so that a slow start
+does not hold up the build of a newer save.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from dataclasses import dataclass, replace
+from typing import Any
+
+from console import events as ev
+from console.config import Config
+from console.errors import SplitdeckError
+from console.format import paths as some_paths
+from console.format import short_id
+from console.loop.builds import Builds, FinishedBuild
+from console.loop.plan import Plan, Situation, plan
+from console.loop.ports import AppRunner, BaseImages, Emit
+from console.model import BaseStatus, BuildOutcome, BuildStatus, ChangeBatch, Target
+from console.run.swap import SwapResult, SwapStatus
+
+_TIMES = ("save_to_ready_ms", "detect_ms", "wait_ms", "context_ms", "build_ms", "swap_ms", "ready_ms")
+
+
+@dataclass(frozen=True, slots=True)
+class _AppRequest:
+    """A wish for a new app image in service, and the save behind it."""
+
+    reason: str
+    batch: ChangeBatch | None = None
+
+    def after(self, earlier: _AppRequest | None) -> _AppRequest:
+        """This request with the files of an earlier one that was never served."""
+        if earlier is None or earlier.batch is None:
+            return self
+        if self.batch is None:
+            return replace(self, batch=earlier.batch)
+        paths = tuple(sorted({*earlier.batch.paths, *self.batch.paths}))
+        return _AppRequest(f"saved {some_paths(paths)}", replace(self.batch, paths=paths))
+
+
+class Controller:
+    """Runs the loop for one project."""
+
+    def __init__(
+        self,
+        config: Config,
+        builds: Builds,
+        runner: AppRunner,
+        base: BaseImages,
+        emit: Emit,
+    ) -> None:
+        self._config = config
+        self._builds = builds
+        self._runner = runner
+        self._base_images = base
+        self._emit = emit
+        self._base: BaseStatus | None = None
+        self._paused = False
+        self._held: ChangeBatch | None = None
+        self._wanted: _AppRequest | None = None
+        self._lanes: dict[Target, asyncio.Task[Any]] = {}
+        self._swap: asyncio.Task[None] | None = None
+        self._swapping_in = ""
+        """Image ID that the last swap began to bring in."""
+        self._background: set[asyncio.Task[None]] = set()
+        self._good: ev.ContainerReady | None = None
+        """How the serving container came into service."""
+        self.first_cycle: asyncio.Future[bool] | None = None
+        """Set to whether the first build came into service."""
+
+    # -- what comes in ------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Takes over what runs already, and builds what the source is now."""
+        self.first_cycle = asyncio.get_running_loop().create_future()
+        await self._check_base()
+        resumed = await self._guarded(self._runner.resume())
+        if resumed is not None:
+            self._announce_ready(resumed, None, None)
+        await self._builds.show_comparison()
+        if self._base is not None and not self._base.present:
+            self._start_lane(Target.BASE, self._base_lane(f"{self._base.reference} is not on this engine yet"))
+        else:
+            self._want(_AppRequest("first build of this session"))
+
+    async def stop(self) -> None:
+        """Cancels what is being built and waits for it; the container stays as it is."""
+        self._wanted = None
+        self._builds.cancel_all()
+        tasks = [*self._lanes.values(), *self._background, *([self._swap] if self._swap else [])]
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._builds.settle()
+
+    def saved(self, batch: ChangeBatch) -> None:
+        """A change batch from the watcher."""
+        detect_ms = (batch.closed_at - batch.saved_at) * 1000
+        self._emit(ev.ChangeDetected(batch.number, batch.paths, batch.saved_at, detect_ms))
+        decision = plan(batch.paths, self._situation())
+        if not isinstance(decision, Plan):
+            self._emit(ev.PlanMade(batch.number, None, "hold", decision.reason))
+            if self._paused:
+                self._held = batch if self._held is None else _joined(self._held, batch)
+            self._check_base_if_touched(batch)
+            return
+        self._emit(ev.PlanMade(batch.number, decision.summary, None, decision.reason))
+        request = _AppRequest(decision.reason, batch)
+        if Target.BASE in decision.targets:
+            self._wanted = request.after(self._wanted)
+            self._start_lane(Target.BASE, self._base_lane(decision.reason))
+            return
+        self._want(request, cancels=decision.cancels)
+        self._check_base_if_touched(batch)
+
+    def request(self, intent: ev.Intent) -> None:
+        """A wish of the user."""
+        if isinstance(intent, ev.RebuildRequested):
+            self._emit(ev.PlanMade(None, "build app", None, "asked for"))
+            if self._base is not None and not self._base.present:
+                self._start_lane(Target.BASE, self._base_lane("asked for; there is no base image yet"))
+            else:
+                self._want(_AppRequest("asked for"))
+        elif isinstance(intent, ev.BaseBuildRequested):
+            self._start_lane(Target.BASE, self._base_lane("asked for"))
+        elif isinstance(intent, ev.LegacyRaceRequested):
+            self._race_legacy()
+        elif isinstance(intent, ev.CancelRequested):
+            self._wanted = None
+            self._builds.cancel_all()
+        elif isinstance(intent, ev.PauseRequested):
+            self._pause(intent.paused)
+
+    async def build_one(self, target: Target, *, no_cache: bool = False) -> BuildOutcome:
+        """One build outside the loop, recorded like any other; the base comes first where an app build lacks it."""
+        await self._check_base()
+        if target is Target.APP and self._base is not None and not self._base.present:
+            finished = await self._build(Target.BASE, f"{self._base.reference} is not on this engine yet")
+            if finished.outcome.status is not BuildStatus.OK:
+                return finished.outcome
+            await self._promoted()
+        finished = await self._build(target, "asked for on the command line", no_cache=no_cache)
+        if target is Target.BASE and finished.outcome.status is BuildStatus.OK:
+            await self._promoted()
+        await self._builds.settle()
+        return finished.outcome
+
+    # -- the app lane -------------------------------------------------------------------------------------------------
+
+    def _want(self, request: _AppRequest, *, cancels: bool = False) -> None:
+        self._wanted = request.after(self._wanted)
+        if Target.APP in self._builds.running and (cancels or request.batch is None):
+            self._builds.cancel(Target.APP)
+        self._start_lane(Target.APP, self._app_lane())
+
+    async def _app_lane(self) -> None:
+        while (request := self._take_wanted()) is not None:
+            finished = await self._build(Target.APP, request.reason, request.batch)
+            if finished.outcome.status is BuildStatus.OK:
+                await self._take_over(request, finished)
+            elif finished.outcome.status is BuildStatus.CANCELLED and (newer := self._take_wanted()) is not None:
+                self._wanted = newer.after(request)
+            else:
+                await self._keep_serving()
+                self._cycle_ended(served=False)
+
+    def _take_wanted(self) -> _AppRequest | None:
+        wanted, self._wanted = self._wanted, None
+        return wanted
+
+    async def _take_over(self, request: _AppRequest, finished: FinishedBuild) -> None:
+        """Lets the new image serve, in place of one that may still be on its way."""
+        if self._swap is not None and not self._swap.done():
+            if finished.outcome.image_id != self._swapping_in:
+                self._runner.supersede()
+            await asyncio.gather(self._swap, return_exceptions=True)
+        self._swapping_in = finished.outcome.image_id
+        self._swap = asyncio.create_task(self._serve(request, finished))
+
+    async def _serve(self, request: _AppRequest, finished: FinishedBuild) -> None:
+        image_id = finished.outcome.image_id
+        served = await self._guarded(self._runner.serve(image_id, finished.number))
+        if served is None:
+            self._cycle_ended(served=False)
+            return
+        if served.status is SwapStatus.SUPERSEDED:
+            return
+        if served.status is SwapStatus.READY:
+            self._announce_ready(served, request.batch, finished)
+        else:
+            self._announce_failure(served, image_id, finished.number)
+        if served.container is None:
+            self._good = None
+        self._cycle_ended(served=served.status is SwapStatus.READY)
+        await self._guarded(self._runner.tidy())
+
+    async def _keep_serving(self) -> None:
+        """After a failed first build: the container of an earlier session is better than nothing."""
+        if self._good is not None:
+            return
+        revived = await self._guarded(self._runner.revive())
+        if revived is not None and revived.status is SwapStatus.READY:
+            self._announce_ready(revived, None, None)
+
+    def _announce_ready(self, served: SwapResult, batch: ChangeBatch | None, finished: FinishedBuild | None) -> None:
+        build = finished.number if finished else None
+        container = served.container.id if served.container else ""
+        if batch is None or finished is None:
+            self._good = ev.ContainerReady(container, build, None, served.address)
+            self._emit(self._good)
+            return
+        outcome = finished.outcome
+        context_ms = outcome.context.duration_ms if outcome.context else 0.0
+        until_built_ms = (finished.ended_at - batch.closed_at) * 1000
+        detect_ms = (batch.closed_at - batch.saved_at) * 1000
+        self._good = ev.ContainerReady(
+            container,
+            build,
+            batch.number,
+            served.address,
+            batch.saved_at,
+            save_to_ready_ms=detect_ms + until_built_ms + served.swap_ms + served.ready_ms,
+            detect_ms=detect_ms,
+            wait_ms=max(0.0, until_built_ms - context_ms - outcome.duration_ms),
+            context_ms=context_ms,
+            build_ms=outcome.duration_ms,
+            swap_ms=served.swap_ms,
+            ready_ms=served.ready_ms,
+        )
+        self._emit(self._good)
+
+    def _announce_failure(self, served: SwapResult, image_id: str, build: int) -> None:
+        back_to = served.container.image_id if served.container else ""
+        if served.container is not None and self._good is not None:
+            self._emit(
+                replace(self._good, container=served.container.id, address=served.address, **dict.fromkeys(_TIMES))
+            )
+        self._emit(ev.ContainerRolledBack(image_id, back_to, served.reason, served.output))
+        if back_to:
+            state = f"the last good container serves again (image {short_id(back_to)})"
+        else:
+            state = "no container serves"
+        hint = f"{served.hint}; {state}" if served.hint else state
+        self._emit(ev.ErrorOccurred(f"build #{build}: {served.reason}", hint))
+
+    def _cycle_ended(self, *, served: bool) -> None:
+        if self.first_cycle is not None and not self.first_cycle.done():
+            self.first_cycle.set_result(served)
+
+    # -- the base and the legacy lane ---------------------------------------------------------------------------------
+
+    async def _base_lane(self, reason: str) -> None:
+        finished = await self._build(Target.BASE, reason)
+        if finished.outcome.status is BuildStatus.OK:
+            await self._promoted()
+            self._want(_AppRequest("there is a new base image"))
+            return
+        await self._keep_serving()
+        if self._base is not None and self._base.present and self._wanted is not None:
+            self._want(self._wanted)
+        else:
+            self._cycle_ended(served=False)
+
+    async def _promoted(self) -> None:
+        await self._check_base()
+        if self._base is not None:
+            self._emit(ev.BasePromoted(self._config.base.version, self._base.fingerprint))
+
+    async def _check_base(self) -> None:
+        self._base = await self._guarded(self._base_images.status()) or self._base
+        if self._base is not None:
+            self._emit(ev.BaseChecked(self._base))
+
+    def _check_base_if_touched(self, batch: ChangeBatch) -> None:
+        if self._base_images.files.isdisjoint(batch.paths):
+            return
+
+        async def check() -> None:
+            await self._check_base()
+            if self._base is not None and self._base.stale_files:
+                self._emit(ev.BaseStale(self._base.stale_files))
+
+        task = asyncio.create_task(check())
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
+
+    def _race_legacy(self) -> None:
+        if self._config.legacy is None:
+            hint = 'add [legacy] dockerfile = "Dockerfile.legacy" to config.toml'
+            self._emit(ev.ErrorOccurred("there is no legacy Dockerfile to race against", hint))
+            return
+        if Target.LEGACY in self._builds.running:
+            self._emit(ev.ErrorOccurred("the legacy build is still running", "x cancels it"))
+            return
+        self._start_lane(Target.LEGACY, self._legacy_lane())
+
+    async def _legacy_lane(self) -> None:
+        await self._build(Target.LEGACY, "what the single image costs for the source as it is now")
+
+    async def _build(
+        self, target: Target, reason: str, batch: ChangeBatch | None = None, *, no_cache: bool = False
+    ) -> FinishedBuild:
+        stands_on = ""
+        if self._base is not None:
+            stands_on = self._base.image_id if target is Target.APP else self._base.inputs_fingerprint
+        return await self._builds.build(
+            target, reason, batch, no_cache=no_cache, stands_on=stands_on, serving=self._good is not None
+        )
+
+    # -- small things -------------------------------------------------------------------------------------------------
+
+    def _pause(self, paused: bool) -> None:
+        self._paused = paused
+        self._emit(ev.WatchPaused(paused))
+        held, self._held = self._held, None
+        if not paused and held is not None:
+            self.saved(held)
+
+    def _situation(self) -> Situation:
+        return Situation(
+            base_present=self._base is None or self._base.present,
+            base_inputs=self._base_images.files,
+            app_reads=lambda path: self._builds.reads(Target.APP, path),
+            paused=self._paused,
+            building=Target.APP in self._builds.running,
+            base_building=Target.BASE in self._builds.running,
+            on_busy=self._config.watch.on_busy,
+            on_base_change=self._config.base.on_change,
+        )
+
+    def _start_lane(self, target: Target, lane: Coroutine[Any, Any, None]) -> None:
+        """Starts a target's lane unless it is under way; then that one sees to what is wanted."""
+        running = self._lanes.get(target)
+        if running is not None and not running.done():
+            lane.close()
+            return
+        self._lanes[target] = asyncio.create_task(lane)
+
+    async def _guarded(self, doing: Coroutine[Any, Any, Any]) -> Any:
+        """The result, or None after telling the user what went wrong."""
+        try:
+            return await doing
+        except SplitdeckError as error:
+            self._emit(ev.ErrorOccurred(error.message, error.hint))
+            return None
+
+
+def _joined(earlier: ChangeBatch, later: ChangeBatch) -> ChangeBatch:
+    return replace(later, paths=tuple(sorted({*earlier.paths, *later.paths})))

@@ -1,0 +1,73 @@
+"""Deciding: what a change batch leads to, or why nothing is done. Pure; the reason is always told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from console.format import paths as some_paths
+from console.model import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What the decision depends on besides the batch."""
+
+    base_present: bool
+    base_inputs: frozenset[str] = frozenset()
+    """Files that go into the base image, relative to the project's folder."""
+    app_reads: Callable[[str], bool] = lambda _path: True
+    """Whether an app build could read a path; a path that it cannot read changes nothing."""
+    config_path: str = "config.toml"
+    paused: bool = False
+    building: bool = False
+    base_building: bool = False
+    on_busy: Literal["restart", "queue", "do-nothing"] = "restart"
+    on_base_change: Literal["build", "ask", "warn"] = "ask"
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to build, in order, and why."""
+
+    targets: tuple[Target, ...]
+    reason: str
+    cancels: bool = False
+    """A build of the same image that runs now is cancelled first."""
+
+    @property
+    def summary(self) -> str:
+        return "build " + ", then ".join(target.value for target in self.targets)
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Nothing is built, and why."""
+
+    reason: str
+
+
+def plan(changed: tuple[str, ...], situation: Situation) -> Plan | Hold:
+    """Decides about a batch of changed files."""
+    if situation.paused:
+        return Hold("paused; saves are collected until you go on (p)")
+    relevant = tuple(path for path in changed if path != situation.config_path)
+    if not relevant:
+        return Hold(f"{situation.config_path} changed; restart splitdeck to use it")
+    if situation.building and situation.on_busy == "do-nothing":
+        return Hold('a build is running and [watch] on_busy = "do-nothing"')
+    cancels = situation.building and situation.on_busy == "restart"
+    if not situation.base_present:
+        if situation.base_building:
+            return Hold("the base image is being built; the app follows by itself")
+        return Plan((Target.BASE, Target.APP), f"saved {some_paths(relevant)}; there is no base image yet", cancels)
+    for_base = [path for path in relevant if path in situation.base_inputs]
+    if for_base and situation.on_base_change == "build":
+        return Plan((Target.BASE, Target.APP), f"saved {some_paths(for_base)}, which the base is made of", cancels)
+    for_app = [path for path in relevant if situation.app_reads(path)]
+    if for_app:
+        return Plan((Target.APP,), f"saved {some_paths(for_app)}", cancels)
+    if for_base:
+        return Hold(f"{some_paths(for_base)} goes into the base image only; press b to build it")
+    return Hold(f"the app image reads nothing of {some_paths(relevant)}")

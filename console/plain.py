@@ -1,0 +1,153 @@
+"""The headless front end: what happens as text lines, or as JSON lines. Reads events and the state, nothing else."""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+from console import events as ev
+from console.events import Stamped, to_json
+from console.format import clock_time, duration, paths, percent, plural, short_id, size, speedup
+from console.model import BuildStatus, Comparison, Step, StepStatus
+from console.state.store import Store
+
+_GLYPHS = {
+    StepStatus.CACHED: "⚡ cached",
+    StepStatus.DONE: "✔",
+    StepStatus.FAILED: "✘ failed",
+    StepStatus.CANCELLED: "– cancelled",
+}
+
+
+class PlainFrontEnd:
+    """Writes every event of a store as it comes.
+
+    Args:
+        store: Whose events.
+        as_json: One JSON object per line (docs/events.md) in place of text.
+        out: Where results go; standard output by default.
+        diagnostics: Where errors go as text; standard error by default. With `as_json` they are events like any other.
+    """
+
+    def __init__(
+        self, store: Store, *, as_json: bool, out: TextIO | None = None, diagnostics: TextIO | None = None
+    ) -> None:
+        self._as_json = as_json
+        self._out = out or sys.stdout
+        self._diagnostics = diagnostics or sys.stderr
+        self._told_steps: set[tuple[int, str]] = set()
+        self._compared: Comparison | None = None
+        self.close = store.subscribe(self._take)
+
+    def _take(self, batch: list[Stamped]) -> None:
+        if self._as_json:
+            lines = [line for stamped in batch for line in to_json(stamped)]
+            self._write(self._out, lines)
+            return
+        for stamped in batch:
+            if isinstance(stamped.event, ev.ErrorOccurred):
+                self._write(self._diagnostics, _error_lines(stamped.event))
+            else:
+                self._write(self._out, self._lines(stamped))
+
+    @staticmethod
+    def _write(out: TextIO, lines: list[str]) -> None:
+        if lines:
+            text = "".join(f"{line}\n" for line in lines)
+            out.write(text.encode(out.encoding or "utf-8", "replace").decode(out.encoding or "utf-8", "replace"))
+            out.flush()
+
+    def _lines(self, stamped: Stamped) -> list[str]:
+        text = self._text(stamped.event)
+        if text is None:
+            return []
+        if isinstance(text, list):
+            return text
+        return [f"{clock_time(stamped.at)}  {text}"]
+
+    def _text(self, event: ev.Event) -> str | list[str] | None:
+        match event:
+            case ev.SessionStarted():
+                return f"splitdeck {event.version} on {event.project} ({event.config})"
+            case ev.EngineConnected(engine):
+                return f"engine: {engine.name} {engine.version}, {engine.builder}, {engine.storage}, {engine.host}"
+            case ev.WatchStarted():
+                how = "polling" if event.polling else "watching"
+                return f"{how} {plural(event.files, 'file')} in {paths(event.paths)}"
+            case ev.WatchPaused(paused):
+                return "paused" if paused else "watching again"
+            case ev.ChangeDetected():
+                return f"saved {paths(event.paths)} (noticed after {duration(event.detect_ms)})"
+            case ev.PlanMade(hold=str(hold)):
+                return f"{hold}: {event.reason}"
+            case ev.BuildStarted():
+                return f"#{event.build} {event.target.value} {event.image}: {event.reason}"
+            case ev.ContextSent(build, context):
+                sent = f"{plural(context.files, 'file')}, {size(context.size_bytes)}"
+                skipped = f"; left out {paths(context.skipped)}" if context.skipped else ""
+                return f"#{build} context: {sent} in {duration(context.duration_ms)}{skipped}"
+            case ev.StepUpdated(build, step):
+                return self._step(build, step)
+            case ev.BuildLogged():
+                return [f"          │ {line}" for line in event.lines]
+            case ev.BuildFinished():
+                return _finished(event)
+            case ev.ContainerStarted():
+                return f"container {event.container_name} started from {short_id(event.image_id)}"
+            case ev.ContainerReady():
+                return _ready(event)
+            case ev.ContainerLogged():
+                return [f"      app │ {line}" for line in event.lines]
+            case ev.ContainerExited():
+                return f"the container ended with exit code {event.exit_code}"
+            case ev.ContainerRolledBack():
+                return [f"      app │ {line}" for line in event.output]
+            case ev.BaseStale(files):
+                return f"the base image is stale: {paths(files)}"
+            case ev.BasePromoted(version):
+                return f"the base is {version} now"
+            case ev.ComparisonUpdated(comparison):
+                return self._comparison(comparison)
+        return None
+
+    def _step(self, build: int, step: Step) -> str | None:
+        glyph = _GLYPHS.get(step.status)
+        if glyph is None or not step.number or (build, step.id) in self._told_steps:
+            return None
+        self._told_steps.add((build, step.id))
+        took = "" if step.cached else f" {duration(step.duration_ms)}"
+        return f"#{build} {step.name}  {glyph}{took}"
+
+    def _comparison(self, comparison: Comparison) -> str | None:
+        before, self._compared = self._compared, comparison
+        if comparison.speedup is None or comparison.legacy is None or comparison.split is None or before == comparison:
+            return None
+        legacy, split = comparison.legacy, comparison.split
+        return (
+            f"{comparison.scenario.value}: legacy {duration(legacy.median_ms)} (n={legacy.n}), "
+            f"split {duration(split.median_ms)} (n={split.n}), "
+            f"{speedup(comparison.speedup)}, {percent(comparison.reduction)} saved"
+        )
+
+
+def _error_lines(event: ev.ErrorOccurred) -> list[str]:
+    return [f"splitdeck: {event.message}", *([f"    hint: {event.hint}"] if event.hint else [])]
+
+
+def _finished(event: ev.BuildFinished) -> str | list[str]:
+    head = f"#{event.build} {event.target.value} {event.status.value} in {duration(event.duration_ms)}"
+    if event.status is BuildStatus.OK:
+        return f"{head}, {event.cached} of {plural(event.total, 'step')} cached, image {short_id(event.image_id)}"
+    failure = event.failure
+    if failure is None:
+        return head
+    return [head, *(f"{failure.line + offset:>8} │ {line}" for offset, line in enumerate(failure.source))]
+
+
+def _ready(event: ev.ContainerReady) -> str:
+    where = f" at {event.address}" if event.address else ""
+    if event.save_to_ready_ms is None:
+        return f"✔ ready{where}"
+    phases = ("detect", "wait", "context", "build", "swap", "ready")
+    spent = ", ".join(f"{name} {getattr(event, f'{name}_ms') or 0:.0f}" for name in phases)
+    return f"✔ ready{where}, save-to-ready {duration(event.save_to_ready_ms)} ({spent} ms)"

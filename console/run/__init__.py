@@ -1,0 +1,1 @@
+"""The app's container: create, swap, readiness, logs."""

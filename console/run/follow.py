@@ -1,0 +1,170 @@
+"""Following a running container: its log line by line, its end, and what it takes of the machine.
+
+Each follower is a daemon thread with a client of its own; the engine ends the streams when the container ends.
+"""
+
+from __future__ import annotations
+
+import struct
+import threading
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Protocol
+
+from console.engine import Engine, engine_errors
+from console.errors import EngineError, SplitdeckError
+from console.model import ContainerUsage, Stream
+from console.run.container import Container, EngineRuntime
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+_CHUNK_BYTES = 256 * 1024
+_HEADER = struct.Struct(">BxxxL")
+_TAIL_ON_ADOPTION = 200
+_LONGEST_LINE_BYTES = 64 * 1024
+_REATTACH_S = 0.2
+
+
+class FollowObserver(Protocol):
+    """Hears of a container's life, on the followers' threads."""
+
+    def logged(self, container: Container, stream: Stream, lines: tuple[str, ...]) -> None: ...
+
+    def measured(self, container: Container, usage: ContainerUsage) -> None: ...
+
+    def exited(self, container: Container, exit_code: int) -> None:
+        """It ended without `expect_end` having been called."""
+
+
+class Follower:
+    """Follows one container from now until it ends.
+
+    Args:
+        engine: Where it runs.
+        project: Whose it is.
+        container: Which one.
+        observer: Who hears of it.
+        fresh: It has just been created, so its whole log is new; otherwise only the last lines are.
+    """
+
+    def __init__(
+        self, engine: Engine, project: str, container: Container, observer: FollowObserver, *, fresh: bool
+    ) -> None:
+        self._engine = engine
+        self._project = project
+        self._container = container
+        self._observer = observer
+        self._tail: str | int = "all" if fresh else _TAIL_ON_ADOPTION
+        self._end_expected = threading.Event()
+        for job, name in ((self._follow_log, "log"), (self._follow_usage, "usage")):
+            threading.Thread(target=job, name=f"{name} of {container.name}", daemon=True).start()
+
+    def expect_end(self) -> None:
+        """We are about to stop it: its end is no news."""
+        self._end_expected.set()
+
+    def _follow_log(self) -> None:
+        client = self._engine.client()
+        runtime = EngineRuntime(client, self._project)
+        since: float | None = None
+        try:
+            while True:
+                for stream, lines in _log_lines(client, self._container.id, self._tail, since):
+                    self._observer.logged(self._container, stream, lines)
+                since = time.time()
+                state = runtime.state_of(self._container)
+                if not state.running:
+                    break
+                time.sleep(_REATTACH_S)  # restarted by someone else: the engine ended the stream, not the container
+            if not self._end_expected.is_set():
+                self._observer.exited(self._container, state.exit_code)
+        except SplitdeckError:
+            return  # the engine is gone or the container was removed; whoever did or needs that says so
+        finally:
+            client.close()
+
+    def _follow_usage(self) -> None:
+        client = self._engine.client()
+        try:
+            with engine_errors("reading the container's usage"):
+                for sample in client.stats(self._container.id, decode=True, stream=True):
+                    usage = _usage(sample)
+                    if usage is not None:
+                        self._observer.measured(self._container, usage)
+                    if self._end_expected.is_set():
+                        return
+        except EngineError:
+            return
+        finally:
+            client.close()
+
+
+def _log_lines(
+    client: APIClient, container_id: str, tail: str | int, since: float | None
+) -> Iterator[tuple[Stream, tuple[str, ...]]]:
+    """A container's log in batches of whole lines, as they come, until its stream ends."""
+    parameters: dict[str, Any] = {"stdout": 1, "stderr": 1, "follow": 1, "tail": tail}
+    if since is not None:
+        parameters |= {"since": f"{since:.9f}", "tail": "all"}
+    private: Any = client  # docker-py's public log stream reads twice per line; this one takes what has come in one go
+    with engine_errors("reading the container's log"):
+        url = private._url("/containers/{0}/logs", container_id)  # noqa: SLF001
+        response = private._get(url, params=parameters, stream=True, timeout=None)  # noqa: SLF001
+        private._raise_for_status(response)  # noqa: SLF001
+        yield from split_frames(response.raw.stream(_CHUNK_BYTES, decode_content=False))
+
+
+def split_frames(chunks: Iterator[bytes]) -> Iterator[tuple[Stream, tuple[str, ...]]]:
+    """The engine's multiplexed stream (8-byte header: stream, length) as batches of whole lines.
+
+    Chunks may end anywhere, in a header too. A line without an end comes when the stream ends, or in pieces when it is
+    longer than 64 KiB.
+    """
+    data = b""
+    unfinished: dict[Stream, bytes] = {"stdout": b"", "stderr": b""}
+    for chunk in chunks:
+        data += chunk
+        position = 0
+        texts: list[tuple[Stream, list[bytes]]] = []
+        while len(data) - position >= _HEADER.size:
+            number, length = _HEADER.unpack_from(data, position)
+            end = position + _HEADER.size + length
+            if len(data) < end:
+                break
+            stream: Stream = "stderr" if number == 2 else "stdout"
+            if texts and texts[-1][0] == stream:
+                texts[-1][1].append(data[position + _HEADER.size : end])
+            else:
+                texts.append((stream, [data[position + _HEADER.size : end]]))
+            position = end
+        data = data[position:]
+        for stream, pieces in texts:
+            *lines, rest = (unfinished[stream] + b"".join(pieces)).split(b"\n")
+            if len(rest) > _LONGEST_LINE_BYTES:
+                lines.append(rest)
+                rest = b""
+            unfinished[stream] = rest
+            if lines:
+                yield stream, tuple(_text(line) for line in lines)
+    for stream, rest in unfinished.items():
+        if rest:
+            yield stream, (_text(rest),)
+
+
+def _text(line: bytes) -> str:
+    return line.decode("utf-8", "replace").rstrip("\r")
+
+
+def _usage(sample: dict[str, Any]) -> ContainerUsage | None:
+    """One sample of the engine's stats; None for the empty ones around start and end."""
+    try:
+        now, before = sample["cpu_stats"], sample["precpu_stats"]
+        spent = now["cpu_usage"]["total_usage"] - before["cpu_usage"]["total_usage"]
+        passed = now["system_cpu_usage"] - before["system_cpu_usage"]
+        memory = sample["memory_stats"]
+        cache = memory.get("stats", {}).get("inactive_file", 0)
+        cores = now.get("online_cpus") or 1
+        return ContainerUsage(spent / passed * cores * 100 if passed > 0 else 0.0, memory["usage"] - cache)
+    except KeyError:
+        return None

@@ -1,0 +1,132 @@
+"""The running app on a real engine: swaps on one worker thread, followers for what runs, housekeeping on another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from console import events as ev
+from console.config import Config
+from console.engine import Engine, EngineWorker, engine_errors
+from console.model import LABEL_PROJECT, BuildNumber, Clock, ContainerUsage, Stream
+from console.run.container import Container, EngineRuntime, digest_of, settings_of
+from console.run.follow import Follower
+from console.run.swap import Swapper, SwapResult, SwapStatus
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+
+@dataclass(slots=True)
+class _Reporter:
+    """Turns what happens to containers into events. Called on worker and follower threads."""
+
+    engine: Engine
+    project: str
+    emit: Callable[[ev.Event], None]
+    followers: dict[str, Follower]
+    known: set[str]
+    """Containers whose log has been shown before."""
+    build: BuildNumber | None = None
+
+    def started(self, container: Container) -> None:
+        self.emit(ev.ContainerStarted(container.id, container.name, container.image_id, self.build))
+        fresh = container.id not in self.known
+        self.known.add(container.id)
+        self.followers[container.id] = Follower(self.engine, self.project, container, self, fresh=fresh)
+
+    def about_to_stop(self, container: Container) -> None:
+        follower = self.followers.pop(container.id, None)
+        if follower is not None:
+            follower.expect_end()
+
+    def logged(self, container: Container, stream: Stream, lines: tuple[str, ...]) -> None:
+        self.emit(ev.ContainerLogged(stream, lines, container.id))
+
+    def measured(self, container: Container, usage: ContainerUsage) -> None:
+        self.emit(ev.ContainerMeasured(container.id, usage))
+
+    def exited(self, container: Container, exit_code: int) -> None:
+        self.emit(ev.ContainerExited(container.id, exit_code))
+
+
+class ContainerRunner:
+    """Keeps the project's app serving.
+
+    Raises:
+        ConfigError: If a file that [run] names cannot be read.
+    """
+
+    def __init__(self, engine: Engine, config: Config, emit: Callable[[ev.Event], None], clock: Clock) -> None:
+        self._engine = engine
+        self._config = config
+        self._clock = clock
+        self._settings = settings_of(config)
+        self._worker = EngineWorker(engine, "container swap")
+        self._housekeeper = EngineWorker(engine, "housekeeping")
+        self._reporter = _Reporter(engine, config.project.name, emit, {}, set())
+        self._swapper: Swapper | None = None
+
+    async def resume(self) -> SwapResult | None:
+        """Takes over a container that an earlier session left running, if it answers; None where there is none."""
+
+        def job(client: APIClient) -> SwapResult | None:
+            swapper = self._bound(client)
+            runtime = EngineRuntime(client, self._config.project.name)
+            if not swapper.adopt(runtime.ours()) or swapper.good is None:
+                return None
+            self._reporter.known.add(swapper.good.id)
+            self._reporter.build = None
+            self._reporter.started(swapper.good)
+            result = swapper.confirm()
+            return result if result.status is SwapStatus.READY else None
+
+        return await self._worker.call(job)
+
+    async def serve(self, image_id: str, build: BuildNumber) -> SwapResult:
+        """Brings an image into service; the container that already serves it is left alone."""
+
+        def job(client: APIClient) -> SwapResult:
+            swapper = self._bound(client)
+            if swapper.serves(image_id, digest_of(self._settings)):
+                return swapper.confirm()
+            self._reporter.build = build
+            return swapper.swap(image_id, self._reporter)
+
+        return await self._worker.call(job)
+
+    async def revive(self) -> SwapResult | None:
+        """Starts the last good container; None where there is none."""
+        self._reporter.build = None
+        return await self._worker.call(lambda client: self._bound(client).revive(self._reporter))
+
+    async def tidy(self) -> None:
+        """Removes replaced containers, and images of ours that no tag and no container holds any more."""
+        await self._worker.call(lambda client: self._bound(client).tidy())
+
+        def prune(client: APIClient) -> None:
+            with engine_errors("removing superseded images"):
+                label = f"{LABEL_PROJECT}={self._config.project.name}"
+                client.prune_images(filters={"dangling": True, "label": [label]})  # type: ignore[no-untyped-call]
+
+        await self._housekeeper.call(prune)
+
+    def supersede(self) -> None:
+        """Ends the wait for the readiness of an image that a newer one replaces anyway."""
+        if self._swapper is not None:
+            self._swapper.supersede()
+
+    def close(self) -> None:
+        """Lets the threads end; containers stay as they are."""
+        self._worker.close()
+        self._housekeeper.close()
+
+    def _bound(self, client: APIClient) -> Swapper:
+        """The swapper; made on the worker's thread, whose client it keeps."""
+        if self._swapper is None:
+            runtime = EngineRuntime(client, self._config.project.name)
+            host = self._engine.address
+            project = self._config.project.name
+            self._swapper = Swapper(project, self._config.run, self._settings, host, runtime, self._clock)
+        return self._swapper

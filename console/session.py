@@ -1,0 +1,253 @@
+"""The composition root: makes the parts, wires them, starts and stops them in order. Only this place knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from console import __version__
+from console import events as ev
+from console.base.versions import find_base
+from console.build.builder import EngineBuilder
+from console.config import Config
+from console.engine import Engine, EngineWorker, connect
+from console.errors import ExitCode, SplitdeckError
+from console.history.recorder import HistoryRecorder
+from console.history.records import history_path
+from console.history.stages import StageRules
+from console.loop.builds import Builds, Identity
+from console.loop.controller import Controller
+from console.loop.fingerprint import BaseInputs, read_base_inputs, status_of
+from console.model import LABEL_FINGERPRINT, LABEL_INPUTS, BaseStatus, BuildStatus, Clock, SystemClock, Target
+from console.run.runner import ContainerRunner
+from console.state.store import Store
+from console.watch.ignore import IgnoreRules, load_ignore
+from console.watch.watcher import Watcher, WatchScope
+
+_STOP_DEADLINE_S = 5.0
+
+
+class Session:
+    """One project with its parts at work.
+
+    Args:
+        config: The project.
+        store: Where events go.
+        clock: The present.
+    """
+
+    def __init__(self, config: Config, store: Store, clock: Clock | None = None) -> None:
+        self._config = config
+        self._store = store
+        self._clock = clock or SystemClock()
+        self._stop_watching = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        self._controller: Controller | None = None
+        self._builder: EngineBuilder | None = None
+        self._runner: ContainerRunner | None = None
+        self._recorder: HistoryRecorder | None = None
+        self._base: TrackedBase | None = None
+
+    async def open(self) -> Controller:
+        """Reaches the engine and the history, and makes the loop; nothing is built or watched yet.
+
+        Raises:
+            SplitdeckError: If no engine answers, or the configuration names what cannot be read.
+        """
+        config, emit = self._config, self._store.dispatch
+        emit(ev.SessionStarted(config.project.name, __version__, str(config.path)))
+        engine = await asyncio.to_thread(connect)
+        emit(ev.EngineConnected(engine.info))
+        machine = f"{platform.node()}, {os.cpu_count()} × {platform.machine()}"
+        path = history_path(config.project.name, config.path)
+        self._recorder = HistoryRecorder(path, config.compare, engine.info.identity, machine, self._clock)
+        first_build, notice = await self._recorder.open()
+        if notice:
+            emit(ev.ErrorOccurred(notice))
+        self._base = TrackedBase(engine, config)
+        stage_of = StageRules(config.compare.stage).stage_of
+        self._builder = EngineBuilder(engine, config, load_ignore, stage_of, self._base.labels, emit)
+        self._runner = ContainerRunner(engine, config, emit, self._clock)
+        identity = Identity(engine.info.identity, machine)
+        builds = Builds(config, self._builder, self._recorder, emit, self._clock, identity, first_build)
+        self._controller = Controller(config, builds, self._runner, self._base, emit)
+        return self._controller
+
+    async def start(self) -> None:
+        """Opens what is not open, watches the source and starts the loop."""
+        controller = self._controller or await self.open()
+        assert self._base is not None
+        await self._base.read_inputs()
+        watcher = self._make_watcher(self._base.files)
+        self._watching = asyncio.create_task(self._watch(watcher, controller))
+        files = await asyncio.to_thread(watcher.count_files)
+        roots = tuple(_shown(path, self._config.root) for path in self._config.watch.paths)
+        self._store.dispatch(ev.WatchStarted(roots, files, watcher.polling))
+        await controller.start()
+
+    def request(self, intent: ev.Intent) -> None:
+        """A wish of the user; without effect until the loop runs."""
+        if self._controller is not None:
+            self._controller.request(intent)
+
+    async def stop(self) -> None:
+        """Stops watching and building; the app's container is left as it is."""
+        self._stop_watching.set()
+        ends = [task for task in (self._watching,) if task is not None]
+        if self._controller is not None:
+            ends.append(asyncio.create_task(self._controller.stop()))
+        if ends:
+            await asyncio.wait(ends, timeout=_STOP_DEADLINE_S)
+        for part in (self._builder, self._runner, self._base):
+            if part is not None:
+                part.close()
+        if self._recorder is not None:
+            await self._recorder.close()
+
+    def _make_watcher(self, base_files: frozenset[str]) -> Watcher:
+        config = self._config
+        singles = [config.path, config.app.dockerfile, *(config.root / path for path in sorted(base_files))]
+        scope = WatchScope(config.root, config.watch.paths, tuple(dict.fromkeys(singles)))
+        watch = config.watch
+        rules = load_ignore(config.app.context, config.app.dockerfile)
+        more = IgnoreRules.parse("\n".join(watch.ignore), f"{config.path} [watch] ignore")
+        context = config.app.context
+
+        def ignored(path: str) -> bool:
+            if more.excludes(path):
+                return True
+            absolute = config.root / path
+            return absolute.is_relative_to(context) and rules.excludes(absolute.relative_to(context).as_posix())
+
+        return Watcher(scope, ignored, watch.quiet_ms, watch.ceiling_ms, watch.poll, self._clock)
+
+    async def _watch(self, watcher: Watcher, controller: Controller) -> None:
+        try:
+            async for batch in watcher.batches(self._stop_watching):
+                controller.saved(batch)
+        except SplitdeckError as error:
+            self._store.dispatch(ev.ErrorOccurred(error.message, error.hint))
+
+
+class TrackedBase:
+    """The base image on the engine, held against its inputs in the source tree."""
+
+    def __init__(self, engine: Engine, config: Config) -> None:
+        self._config = config
+        self._worker = EngineWorker(engine, "base image")
+        self._inputs: BaseInputs | None = None
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The inputs as last read, relative to the project's folder."""
+        return frozenset(self._inputs.files) if self._inputs else frozenset()
+
+    async def status(self) -> BaseStatus:
+        """Reads the inputs and looks the image up.
+
+        Raises:
+            SplitdeckError: If an input cannot be read or the engine does not answer.
+        """
+        reference = self._config.base.reference
+        image = await self._worker.call(lambda client: find_base(client, reference))
+        return status_of(reference, image, await self.read_inputs())
+
+    async def read_inputs(self) -> BaseInputs:
+        """The inputs as they are now.
+
+        Raises:
+            SplitdeckError: If one cannot be read.
+        """
+        self._inputs = await asyncio.to_thread(read_base_inputs, self._config, load_ignore)
+        return self._inputs
+
+    def labels(self, target: Target) -> Mapping[str, str]:
+        """What a base image says of its inputs; asked for on the build's thread."""
+        if target is not Target.BASE:
+            return {}
+        inputs = read_base_inputs(self._config, load_ignore)
+        return {LABEL_FINGERPRINT: inputs.fingerprint, LABEL_INPUTS: inputs.label()}
+
+    def close(self) -> None:
+        """Lets the thread end."""
+        self._worker.close()
+
+
+async def run_console(config: Config) -> ExitCode:
+    """The full screen, until the user quits."""
+    from console.ui.app import ConsoleApp
+
+    store = Store()
+    store.attach(asyncio.get_running_loop())
+    session = Session(config, store)
+    app = ConsoleApp(store, session.request)
+    failure: SplitdeckError | None = None
+
+    async def start() -> None:
+        nonlocal failure
+        try:
+            await session.start()
+        except SplitdeckError as error:
+            failure = error
+            app.exit()
+
+    starting = asyncio.create_task(start())
+    try:
+        await app.run_async()
+    finally:
+        if not starting.done():
+            starting.cancel()
+        with suppress(asyncio.CancelledError):
+            await starting
+        await session.stop()
+    if failure is not None:
+        raise failure
+    return ExitCode.OK
+
+
+async def run_headless(config: Config, *, as_json: bool, once: bool) -> ExitCode:
+    """The loop without a screen, until it is interrupted; with `once` until the first build serves or fails."""
+    from console.plain import PlainFrontEnd
+
+    store = Store()
+    store.attach(asyncio.get_running_loop())
+    PlainFrontEnd(store, as_json=as_json)
+    session = Session(config, store)
+    served = True
+    try:
+        controller = await session.open()
+        await session.start()
+        if once:
+            assert controller.first_cycle is not None
+            served = await controller.first_cycle
+        else:
+            await asyncio.Event().wait()
+    finally:
+        await session.stop()
+        store.drain()
+    return ExitCode.OK if served else ExitCode.FAILED
+
+
+async def build_once(config: Config, target: Target, *, no_cache: bool, as_json: bool) -> ExitCode:
+    """One build, recorded like any other."""
+    from console.plain import PlainFrontEnd
+
+    store = Store()
+    store.attach(asyncio.get_running_loop())
+    PlainFrontEnd(store, as_json=as_json)
+    session = Session(config, store)
+    try:
+        controller = await session.open()
+        outcome = await controller.build_one(target, no_cache=no_cache)
+    finally:
+        await session.stop()
+        store.drain()
+    return ExitCode.OK if outcome.status is BuildStatus.OK else ExitCode.FAILED
+
+
+def _shown(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)

@@ -1,0 +1,1 @@
+"""What the front ends see: one immutable state, made from events."""

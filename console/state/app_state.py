@@ -1,0 +1,164 @@
+"""The state that front ends read: frozen slices, replaced and never changed.
+
+`eq=False` on the slices on purpose: a panel asks "is this another object?", never "are these trees equal?".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from console.model import (
+    BaseStatus,
+    BatchNumber,
+    BuildNumber,
+    BuildStatus,
+    Comparison,
+    ContainerStatus,
+    ContainerUsage,
+    ContextSummary,
+    EngineInfo,
+    Step,
+    StepFailure,
+    Target,
+    Timing,
+)
+
+Severity = Literal["information", "warning", "error"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class WatchView:
+    """The watcher."""
+
+    active: bool = False
+    paused: bool = False
+    files: int = 0
+    paths: tuple[str, ...] = ()
+    polling: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BuildView:
+    """One build, running or finished."""
+
+    number: BuildNumber
+    target: Target
+    image: str
+    reason: str
+    started_at: float
+    batch: BatchNumber | None = None
+    status: BuildStatus = BuildStatus.RUNNING
+    duration_ms: float | None = None
+    """None while it runs."""
+    context: ContextSummary | None = None
+    steps: tuple[Step, ...] = ()
+    """In the order in which they began."""
+    failure: StepFailure | None = None
+    image_id: str = ""
+    size_bytes: int = 0
+
+    @property
+    def instructions(self) -> tuple[Step, ...]:
+        """The steps that are lines of the Dockerfile."""
+        return tuple(step for step in self.steps if step.number)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PipelineView:
+    """The newest save on its way to the running container."""
+
+    batch: BatchNumber | None = None
+    saved_at: float | None = None
+    paths: tuple[str, ...] = ()
+    decision: str = ""
+    """What was decided about it, with the reason."""
+    held: bool = False
+    detect_ms: float | None = None
+    wait_ms: float | None = None
+    context_ms: float | None = None
+    build_ms: float | None = None
+    swap_ms: float | None = None
+    ready_ms: float | None = None
+    save_to_ready_ms: float | None = None
+    phase: str = "idle"
+    """`idle`, `build`, `swap`, `ready` (probing), `served`, `failed`, `cancelled`."""
+    phase_started_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ContainerView:
+    """The app's container, and which save it is made of."""
+
+    status: ContainerStatus = ContainerStatus.ABSENT
+    container: str = ""
+    name: str = ""
+    image_id: str = ""
+    address: str = ""
+    build: BuildNumber | None = None
+    batch: BatchNumber | None = None
+    saved_at: float | None = None
+    """When the save that it serves was made; None for one that no save led to."""
+    reason: str = ""
+    """Why its image was built; empty where no build of this session made it."""
+    since: float | None = None
+    exit_code: int | None = None
+    usage: ContainerUsage | None = None
+    rolled_back: str = ""
+    """Why the newest build is not what runs; empty when it is."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Notice:
+    """An error or a remark for the user."""
+
+    at: float
+    message: str
+    hint: str = ""
+    severity: Severity = "error"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class AppState:
+    """Everything that a screen shows, but for log text (see `state.logs`)."""
+
+    project: str = ""
+    version: str = ""
+    config: str = ""
+    engine: EngineInfo | None = None
+    base: BaseStatus | None = None
+    watch: WatchView = field(default_factory=WatchView)
+    pipeline: PipelineView = field(default_factory=PipelineView)
+    app_build: BuildView | None = None
+    base_build: BuildView | None = None
+    legacy_build: BuildView | None = None
+    container: ContainerView = field(default_factory=ContainerView)
+    served: ContainerView | None = None
+    """The container as it was when one last became ready: what still answers during an overlapping swap."""
+    saves: tuple[tuple[BatchNumber, float], ...] = ()
+    """Batches and when they were saved, newest last, the last fifty."""
+    comparison: Comparison | None = None
+    last_timing: Timing | None = None
+    notices: tuple[Notice, ...] = ()
+    """Newest last, the last fifty."""
+
+    def build_of(self, target: Target) -> BuildView | None:
+        """The newest build of a target."""
+        return {Target.APP: self.app_build, Target.BASE: self.base_build, Target.LEGACY: self.legacy_build}[target]
+
+    def saved_at(self, batch: BatchNumber | None) -> float | None:
+        """When a batch was saved; None for no batch and for one long gone."""
+        return next((at for number, at in reversed(self.saves) if number == batch), None)
+
+    @property
+    def waiting_saves(self) -> bool:
+        """True while a newer save than the running container's is on its way or could not be served."""
+        if not self.saves:
+            return False
+        newest, saved_at = self.saves[-1]
+        container, build = self.container, self.app_build
+        if container.batch is not None:
+            return newest != container.batch
+        if build is not None and build.number == container.build:
+            return saved_at > build.started_at
+        return container.since is None or saved_at > container.since

@@ -1,0 +1,1 @@
+"""The terminal screen. Reads the state, dispatches intents, knows nothing else."""

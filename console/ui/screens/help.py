@@ -1,0 +1,82 @@
+"""What the keys and the words mean, on top of whatever is on the screen."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import VerticalScroll
+from textual.content import Content
+from textual.screen import ModalScreen
+from textual.widgets import Static
+
+from console.ui.commands import KEYS, LOG_KEYS, Command, key_names
+from console.ui.lines import MUTED, fit, text
+
+_WORDS = (
+    ("save-to-ready", "from your last save until the app answers again: the number that this console is about"),
+    ("base image", "holds every dependency; slow to build, so it is built seldom"),
+    ("app image", "your code on top of the base; built at every save"),
+    ("legacy", "the single image that holds both; raced to know what the same save would cost"),
+    ("detect", "your last save until no further one came"),
+    ("context", "reading the files that the image is built from"),
+    ("swap", "the old container out, the new one in"),
+    ("ready", "the new container until it answers"),
+    ("stale", "the base was built from other inputs than those on disk now"),
+    ("n", "how many measured builds a median is made of"),
+)
+_SIGNS = (
+    ("✔", "done, fresh, running"),
+    ("⚡", "taken from the builder's cache"),
+    ("●", "happening now"),
+    ("○", "waiting"),
+    ("✖", "failed"),
+    ("⊘", "cancelled"),
+    ("!", "needs your attention; in the log: written to stderr"),
+    ("↶", "went back to the container before"),
+)
+_KEY = 18
+
+
+class HelpScreen(ModalScreen[None]):
+    """Keys, signs and words."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("escape,question_mark,q", "dismiss_help", "close", tooltip="Back to the dashboard"),
+    ]
+
+    def compose(self) -> ComposeResult:
+        with VerticalScroll(classes="dialog") as dialog:
+            dialog.border_title = "Help"
+            dialog.border_subtitle = "esc closes"
+            yield Static(help_text(), classes="body")
+
+    def action_dismiss_help(self) -> None:
+        self.dismiss()
+
+
+def help_text() -> Content:
+    """The page."""
+    lines: list[Content] = [
+        _heading("Keys"),
+        *map(_key_line, KEYS),
+        _pair("ctrl+p", "The palette: every command by name"),
+    ]
+    lines += [text(""), _heading("In a log"), *map(_key_line, LOG_KEYS)]
+    lines += [_pair("↑ ↓ pgup pgdn", "Scroll; going up stops following"), _pair("mouse drag", "Select; ctrl+c copies")]
+    lines += [text(""), _heading("Signs"), *(_pair(sign, meaning) for sign, meaning in _SIGNS)]
+    lines += [text(""), _heading("Words"), *(_pair(word, meaning) for word, meaning in _WORDS)]
+    return text("\n").join(lines)
+
+
+def _heading(words: str) -> Content:
+    return text((words, "bold $primary"))
+
+
+def _key_line(command: Command) -> Content:
+    return _pair(key_names(command), command.meaning)
+
+
+def _pair(left: str, right: str) -> Content:
+    return text(fit(text(("  ", ""), (left, "bold")), _KEY), (right, MUTED))

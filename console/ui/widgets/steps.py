@@ -1,0 +1,192 @@
+"""The steps of one build: what ran, what came from the cache, what is running, and where it broke."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar
+
+from textual.content import Content
+from textual.geometry import Size
+from textual.reactive import var
+from textual.scroll_view import ScrollView
+from textual.strip import Strip
+from textual.visual import Visual
+
+from console.format import clock_time, duration, plural, printable, short_id, size
+from console.model import BuildStatus, Step, StepFailure, StepKind, StepStatus
+from console.state.app_state import BuildView
+from console.ui.lines import FAINT, MUTED, bar, column, fit, spread, text
+from console.ui.widgets.log_text import clean
+
+_MARKS: dict[StepStatus, tuple[str, str]] = {
+    StepStatus.PENDING: ("○ waits", MUTED),
+    StepStatus.RUNNING: ("● running", "bold $accent"),
+    StepStatus.DONE: ("✔ done", "$success"),
+    StepStatus.CACHED: ("⚡ cached", "$primary"),
+    StepStatus.FAILED: ("✖ FAILED", "bold $error"),
+    StepStatus.CANCELLED: ("⊘ stopped", "$warning"),
+}
+_MARK = 10
+_FIGURE = 9
+_QUICK_MS = 100.0
+"""The builder's own doing is shown from this time on; below it, it is summed up in one row."""
+_PREFIX = re.compile(r"^\[[^\]]*\]\s*")
+
+
+class StepsView(ScrollView, can_focus=True):
+    """A scrollable table of steps. Follows the running or failing step until the user scrolls away from it."""
+
+    ALLOW_SELECT: ClassVar[bool] = False
+
+    build: var[BuildView | None] = var(None, init=False)
+    now: var[float] = var(0.0, init=False)
+
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._rows: list[Content] = []
+        self._attended = -1
+
+    @property
+    def text(self) -> str:
+        """The rows without styles."""
+        return "\n".join(row.plain for row in self._rows)
+
+    def watch_build(self, before: BuildView | None, after: BuildView | None) -> None:
+        if before is None or after is None or before.number != after.number:
+            self._attended = -1
+            self.scroll_to(y=0, animate=False, force=True)
+        self.redraw()
+
+    def watch_now(self) -> None:
+        if self.build is not None and self.build.status is BuildStatus.RUNNING:
+            self.redraw()
+
+    def on_resize(self) -> None:
+        self._attended = -1
+        self.redraw()
+
+    def redraw(self) -> None:
+        """Builds the rows anew; repaints those that differ."""
+        width = self.scrollable_content_region.width - 1  # a gap before the scrollbar
+        if width <= 0:
+            return
+        rows, attention = step_rows(self.build, self.now, width)
+        before, self._rows = self._rows, rows
+        if len(rows) != len(before):
+            self.virtual_size = Size(width, len(rows))
+            self.refresh()
+        else:
+            for y, (old, new) in enumerate(zip(before, rows, strict=True)):
+                if not old.is_same(new):
+                    self.refresh_line(y)
+        if attention != self._attended and attention >= 0:
+            self._attended = attention
+            self._bring_into_view(attention, failed=self.build is not None and self.build.failure is not None)
+
+    def _bring_into_view(self, row: int, *, failed: bool) -> None:
+        height = self.scrollable_content_region.height
+        top = self.scroll_offset.y
+        if failed and len(self._rows) > height:
+            self.scroll_to(
+                y=row, animate=False, force=True
+            )  # so that as much as possible of what it said stands below it
+        elif not top <= row < top + height:
+            self.scroll_to(y=max(0, row - height // 2), animate=False, force=True)
+
+    def render_line(self, y: int) -> Strip:
+        width = self.scrollable_content_region.width
+        index = y + self.scroll_offset.y
+        if index >= len(self._rows):
+            return Strip.blank(width, self.rich_style)
+        return Visual.to_strips(self, self._rows[index], width, 1, self.visual_style, pad=True)[0]
+
+
+def step_rows(build: BuildView | None, now: float, width: int) -> tuple[list[Content], int]:
+    """The rows of a build's table, and which of them wants to be seen (-1 for none)."""
+    if build is None:
+        return [fit(text(("not built in this session", MUTED)), width)], -1
+    rows: list[Content] = []
+    attention = -1
+    quick = [step for step in build.steps if _is_quick(step)]
+    for step in build.steps:
+        if step in quick:
+            continue
+        if step.status is StepStatus.RUNNING and attention < 0:
+            attention = len(rows)
+        rows.append(_step_row(step, now, width))
+        if build.failure is not None and step.status is StepStatus.FAILED:
+            attention = len(rows) - 1
+            rows += _failure_rows(build.failure, width)
+    if build.failure is not None and not any(step.status is StepStatus.FAILED for step in build.steps):
+        attention = len(rows)
+        rows += _failure_rows(build.failure, width)
+    if quick and build.status is not BuildStatus.RUNNING:
+        total = sum(step.duration_ms for step in quick)
+        name = text((f"{'':<{_MARK}}", ""), (plural(len(quick), "builder step"), FAINT))
+        rows.append(spread(name, column(duration(total), _FIGURE, FAINT), width))
+    rows.append(_summary_row(build, now, width))
+    return rows, attention
+
+
+def _is_quick(step: Step) -> bool:
+    settled = step.status in {StepStatus.DONE, StepStatus.CACHED, StepStatus.PENDING}
+    return step.kind is not StepKind.INSTRUCTION and settled and step.duration_ms < _QUICK_MS
+
+
+def _step_row(step: Step, now: float, width: int) -> Content:
+    mark, style = _MARKS[step.status]
+    place = f"{step.number}/{step.total}" if step.number else ""
+    if step.stage_label and width >= 60 and place:
+        place = f"{printable(step.stage_label)} {place}"
+    running = step.status is StepStatus.RUNNING
+    ms = step.duration_ms
+    if running and step.started_at is not None:
+        ms = max(ms, (now - step.started_at) * 1000)
+    pending = step.status in {StepStatus.PENDING, StepStatus.CACHED}
+    figure = column("" if pending and ms < 1 else duration(ms), _FIGURE, style if running else "")
+    name = _PREFIX.sub("", printable(step.name)) if step.number else printable(step.name)
+    failed = step.status is StepStatus.FAILED
+    title = (name, "bold $error" if failed else MUTED if pending or not step.number else "")
+    head = text((mark, style), " " * max(1, _MARK - text(mark).cell_length), (f"{place:<5} " if place else "", FAINT))
+    doing = _progress(step, 8) if running else text("")
+    room = width - head.cell_length - _FIGURE - (doing.cell_length + 1 if doing else 0)
+    return text(head, fit(text(title), room), " " if doing else "", doing, figure)
+
+
+def _progress(step: Step, width: int) -> Content:
+    if step.total_bytes > 0:
+        share = step.current_bytes / step.total_bytes
+        drawn = bar(share, width)
+        return text((drawn, "$accent"), ("·" * (width - len(drawn)), FAINT), (f" {size(step.current_bytes)}", MUTED))
+    return text((printable(step.detail), MUTED)) if step.detail else text("")
+
+
+def _failure_rows(failure: StepFailure, width: int) -> list[Content]:
+    edge = ("  ┃ ", "$error")
+    rows: list[Content] = []
+    if failure.dockerfile:
+        place = printable(failure.dockerfile) + (f":{failure.line}" if failure.line else "")
+        rows.append(fit(text(edge, (place, "bold underline")), width))
+    for offset, line in enumerate(failure.source):
+        number = f"{failure.line + offset:>4} " if failure.line else ""
+        rows.append(fit(text(edge, (number, FAINT), (clean(line), "$foreground")), width))
+    rows.append(fit(text(edge, (printable(failure.message), "bold $error")), width))
+    rows += [fit(text(edge, (clean(line), MUTED)), width) for line in failure.output]
+    return rows
+
+
+def _summary_row(build: BuildView, now: float, width: int) -> Content:
+    if build.status is BuildStatus.RUNNING:
+        so_far = max(now - build.started_at, 0.0) * 1000
+        left = text((f"● since {clock_time(build.started_at)}", "$accent"))
+        return spread(left, column(duration(so_far), _FIGURE, "bold $accent"), width)
+    words = {
+        BuildStatus.OK: ("✔ built", "bold $success"),
+        BuildStatus.FAILED: ("✖ failed", "bold $error"),
+        BuildStatus.CANCELLED: ("⊘ cancelled", "bold $warning"),
+    }
+    image = f"  {short_id(build.image_id)}" if build.image_id else ""
+    image += f"  {size(build.size_bytes)}" if build.size_bytes else ""
+    return spread(
+        text(words[build.status], (image, MUTED)), column(duration(build.duration_ms), _FIGURE, "bold"), width
+    )

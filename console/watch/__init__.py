@@ -1,0 +1,1 @@
+"""Noticing saves: the watcher and what it leaves out."""

@@ -1,0 +1,234 @@
+"""The watcher: saves in the source tree, in batches that a quiet period ends.
+
+watchfiles (Rust, inotify and its kin) does the watching and the batching; here is what to leave out, when a save was
+made, and what to do where the kernel's watches run out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from watchfiles import Change, DefaultFilter, awatch
+from watchfiles._rust_notify import WatchfilesRustInternalError
+
+from console.errors import SplitdeckError
+from console.model import ChangeBatch, Clock
+
+Ignored = Callable[[str], bool]
+"""Whether a path (relative to the project's folder, posix) is left out."""
+
+_POLL_DELAY_MS = 300
+_PLAUSIBLE_AGE_S = 10.0
+_JUST_NOW_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class WatchScope:
+    """What to watch.
+
+    Args:
+        root: The project's folder; paths in batches are relative to it.
+        trees: Folders (or files) whose every file counts, unless ignored.
+        files: Single files that count wherever they lie and whatever is ignored: Dockerfiles, config.toml.
+    """
+
+    root: Path
+    trees: tuple[Path, ...]
+    files: tuple[Path, ...] = ()
+
+
+class Watcher:
+    """Turns saves into change batches.
+
+    Args:
+        scope: What to watch.
+        ignored: What to leave out, besides version control, caches and editors' temporary files.
+        quiet_ms: A batch ends when no save came for this long.
+        ceiling_ms: A batch ends after this long whatever comes.
+        poll: Whether to look at the files in place of waiting for the kernel's word.
+        clock: The present.
+    """
+
+    def __init__(
+        self,
+        scope: WatchScope,
+        ignored: Ignored,
+        quiet_ms: int,
+        ceiling_ms: int,
+        poll: Literal["auto", "true", "false"],
+        clock: Clock,
+    ) -> None:
+        self._scope = scope
+        self._ignored = ignored
+        # watchfiles ends a batch at the first of its steps that brought nothing new: two steps make one quiet period.
+        self._step_ms = max(1, quiet_ms // 2)
+        self._ceiling_ms = ceiling_ms
+        self.polling = poll == "true"
+        self._may_poll = poll != "false"
+        self._clock = clock
+        self._files = {str(path) for path in scope.files}
+        self._default = DefaultFilter()
+        self._numbers = 0
+        self._last_look: dict[str, int] | None = None
+
+    def count_files(self) -> int:
+        """How many files are watched now. Walks the trees: call it from a thread."""
+        return sum(1 for tree in self._scope.trees for _ in self._walk(tree))
+
+    async def batches(self, stop: asyncio.Event) -> AsyncIterator[ChangeBatch]:
+        """Batches until `stop` is set.
+
+        Raises:
+            SplitdeckError: If the trees cannot be watched at all.
+        """
+        queue: asyncio.Queue[set[str] | BaseException] = asyncio.Queue()
+        folders = {path.parent for path in self._scope.files}
+        tasks = [
+            asyncio.create_task(self._collect(queue, self._scope.trees, self._counts, stop, recursive=True)),
+            asyncio.create_task(self._collect(queue, folders, self._is_single, stop, recursive=False)),
+        ]
+        ended = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                getting = asyncio.create_task(queue.get())
+                await asyncio.wait({getting, ended}, return_when=asyncio.FIRST_COMPLETED)
+                if not getting.done():
+                    getting.cancel()
+                    break
+                found = getting.result()
+                if isinstance(found, BaseException):
+                    raise found
+                yield self._batch(found)
+        finally:
+            stop.set()
+            ended.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _collect(
+        self,
+        queue: asyncio.Queue[set[str] | BaseException],
+        places: Iterable[Path],
+        counts: Callable[[Change, str], bool],
+        stop: asyncio.Event,
+        *,
+        recursive: bool,
+    ) -> None:
+        places = tuple(places)
+        if not places:
+            return
+        while not stop.is_set():
+            try:
+                async for changes in awatch(
+                    *places,
+                    watch_filter=counts,
+                    debounce=self._ceiling_ms,
+                    step=self._step_ms,
+                    stop_event=stop,
+                    force_polling=self.polling or None,
+                    poll_delay_ms=_POLL_DELAY_MS,
+                    recursive=recursive,
+                    ignore_permission_denied=True,
+                ):
+                    queue.put_nowait({path for _, path in changes})
+            except Exception as group:  # noqa: BLE001 - awatch wraps what its thread raises in a group
+                error = _innermost(group)
+                if isinstance(error, WatchfilesRustInternalError):
+                    # An event (reading is one too) on a file whose name is not UTF-8 ends the watch: begin anew, and
+                    # look for ourselves what was saved.
+                    missed = await asyncio.to_thread(self._changed_since_last_look, places)
+                    if missed:
+                        queue.put_nowait(missed)
+                elif isinstance(error, OSError) and self._may_poll and not self.polling:
+                    self.polling = True  # out of inotify watches: looking at the files still works
+                else:
+                    queue.put_nowait(_unwatchable(error))
+                    return
+
+    def _changed_since_last_look(self, places: Iterable[Path]) -> set[str]:
+        """The files that differ from the last time this was asked; the first time those written just now."""
+        now = {path: _changed_at_ns(path) for tree in places for path in self._walk(tree)}
+        before, self._last_look = self._last_look, now
+        if before is None:
+            recent = (self._clock.now() - _JUST_NOW_S) * 1e9
+            return {path for path, changed_at in now.items() if changed_at >= recent}
+        return {path for path in now.keys() | before.keys() if now.get(path) != before.get(path)}
+
+    def _counts(self, _change: Change, path: str) -> bool:
+        if not self._default(_change, path) or path in self._files:
+            return False
+        return not self._ignored(self._relative(path)) and not _is_empty_folder(path)
+
+    def _is_single(self, _change: Change, path: str) -> bool:
+        return path in self._files
+
+    def _relative(self, path: str) -> str:
+        return Path(os.path.relpath(path, self._scope.root)).as_posix()
+
+    def _batch(self, paths: set[str]) -> ChangeBatch:
+        closed_at = self._clock.now()
+        self._numbers += 1
+        saved_at = max((_saved_at(path) for path in paths), default=closed_at)
+        if not closed_at - _PLAUSIBLE_AGE_S <= saved_at <= closed_at:
+            saved_at = closed_at - self._step_ms * 2 / 1000
+        return ChangeBatch(self._numbers, tuple(sorted(map(self._relative, paths))), saved_at, closed_at)
+
+    def _walk(self, tree: Path) -> Iterable[str]:
+        if tree.is_file():
+            yield str(tree)
+            return
+        for folder, folders, files in os.walk(tree):
+            folders[:] = [
+                name
+                for name in folders
+                if name not in self._default.ignore_dirs and not self._ignored(self._relative(f"{folder}/{name}"))
+            ]
+            yield from (path for name in files if self._counts(Change.added, path := f"{folder}/{name}"))
+
+
+def _is_empty_folder(path: str) -> bool:
+    """A new folder is no save, but one that was moved here with files in it is: they are not reported one by one."""
+    try:
+        return not any(os.scandir(path))
+    except OSError:
+        return False
+
+
+def _saved_at(path: str) -> float:
+    """When a file was last written or renamed into place, or its folder lost it; seconds since 1970, 0 where unknown.
+
+    The inode's change time, as a rename and `cp -p` keep the old modification time.
+    """
+    try:
+        return os.lstat(path).st_ctime
+    except OSError:
+        pass
+    try:
+        return Path(path).parent.lstat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _changed_at_ns(path: str) -> int:
+    try:
+        return os.lstat(path).st_ctime_ns
+    except OSError:
+        return 0
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """The first single exception of a group, which Python 3.10 knows from a package only."""
+    while inner := getattr(error, "exceptions", None):
+        error = inner[0]
+    return error
+
+
+def _unwatchable(error: BaseException) -> SplitdeckError:
+    return SplitdeckError(
+        f"the source cannot be watched: {error}",
+        'check [watch] paths; with many folders raise fs.inotify.max_user_watches, or set [watch] poll = "true"',
+    )

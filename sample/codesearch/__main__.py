@@ -1,0 +1,5 @@
+"""`python -m codesearch` runs the server."""
+
+from codesearch.server import main
+
+main()

@@ -1,0 +1,180 @@
+"""Stand-ins for the parts that need an engine. They keep the promises of `console.loop.ports` and break when asked to
+do what the real ones must never do."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from console.config import Config, load_config
+from console.events import Event
+from console.model import (
+    BaseStatus,
+    BuildOutcome,
+    BuildStatus,
+    Comparison,
+    ContextSummary,
+    Sample,
+    Scenario,
+    StepFailure,
+    Target,
+)
+from console.run.container import Container
+from console.run.swap import SwapResult, SwapStatus
+
+
+class FakeClock:
+    """Time that moves only when told to."""
+
+    def __init__(self, now: float = 1_764_000_000.0) -> None:
+        self.at = now
+
+    def now(self) -> float:
+        return self.at
+
+    def monotonic(self) -> float:
+        return self.at
+
+    def advance(self, seconds: float) -> None:
+        self.at += seconds
+
+
+def make_project(folder: Path, *, extra: str = "", legacy: bool = True) -> Config:
+    """A small project on disk, with its config loaded."""
+    (folder / "base.Dockerfile").write_text("FROM scratch\nCOPY requirements.txt /\n")
+    (folder / "app.Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY app.py /\n")
+    (folder / "requirements.txt").write_text("heavy==1\n")
+    (folder / "app.py").write_text("print('hello')\n")
+    text = '[project]\nname = "demo"\n[base]\ndockerfile = "base.Dockerfile"\n[app]\ndockerfile = "app.Dockerfile"\n'
+    if legacy:
+        (folder / "Dockerfile.legacy").write_text("FROM scratch\nCOPY . /\n")
+        text += '[legacy]\ndockerfile = "Dockerfile.legacy"\n'
+    (folder / "config.toml").write_text(text + extra)
+    return load_config(folder / "config.toml")
+
+
+def ok(image_id: str, duration_ms: float = 100.0) -> BuildOutcome:
+    context = ContextSummary(3, 18_000, f"digest of {image_id}", 4.0)
+    return BuildOutcome(BuildStatus.OK, duration_ms, image_id=image_id, size_bytes=1, context=context)
+
+
+def failed(message: str) -> BuildOutcome:
+    return BuildOutcome(BuildStatus.FAILED, 50.0, failure=StepFailure("[2/2] RUN false", message))
+
+
+class FakeBuilder:
+    """Builds end when the test lets them; two of one target at once are an error, as in the real one."""
+
+    def __init__(self) -> None:
+        self.started: list[tuple[int, Target, bool]] = []
+        self._gates: dict[Target, asyncio.Future[BuildOutcome]] = {}
+
+    async def build(self, number: int, target: Target, *, no_cache: bool = False) -> BuildOutcome:
+        assert target not in self._gates, f"two builds of {target} at once"
+        self.started.append((number, target, no_cache))
+        self._gates[target] = asyncio.get_running_loop().create_future()
+        try:
+            return await self._gates[target]
+        finally:
+            del self._gates[target]
+
+    def reads(self, target: Target, path: str) -> bool:
+        return not path.endswith((".txt", ".log"))
+
+    def cancel(self, target: Target) -> None:
+        gate = self._gates.get(target)
+        if gate is not None and not gate.done():
+            gate.set_result(BuildOutcome(BuildStatus.CANCELLED, 10.0))
+
+    def running(self, target: Target) -> bool:
+        return target in self._gates
+
+    def finish(self, target: Target, outcome: BuildOutcome) -> None:
+        self._gates[target].set_result(outcome)
+
+    def fail_to_begin(self, target: Target, error: Exception) -> None:
+        self._gates[target].set_exception(error)
+
+
+class FakeRunner:
+    """Serves what it is given, unless told otherwise."""
+
+    def __init__(self) -> None:
+        self.serving: Container | None = None
+        self.resumes: Container | None = None
+        self.broken: set[str] = set()
+        """Images whose containers end at once."""
+        self.slow: set[str] = set()
+        """Images that never answer, until superseded."""
+        self.swaps: list[str] = []
+        self.tidied = 0
+        self._superseded = asyncio.Event()
+
+    async def resume(self) -> SwapResult | None:
+        self.serving = self.resumes
+        return None if self.serving is None else SwapResult(SwapStatus.READY, self.serving, "http://here")
+
+    async def serve(self, image_id: str, build: int) -> SwapResult:
+        self.swaps.append(image_id)
+        self._superseded.clear()
+        await asyncio.sleep(0)
+        if image_id in self.slow:
+            await self._superseded.wait()
+            return SwapResult(SwapStatus.SUPERSEDED, None)
+        if image_id in self.broken:
+            status = SwapStatus.ROLLED_BACK if self.serving else SwapStatus.FAILED
+            return SwapResult(status, self.serving, "http://here", reason="it ended at once", output=("SyntaxError",))
+        self.serving = Container(f"container of {image_id}", "demo", image_id, "")
+        return SwapResult(SwapStatus.READY, self.serving, "http://here", swap_ms=150.0, ready_ms=40.0)
+
+    async def revive(self) -> SwapResult | None:
+        return None if self.serving is None else SwapResult(SwapStatus.READY, self.serving, "http://here")
+
+    async def tidy(self) -> None:
+        self.tidied += 1
+
+    def supersede(self) -> None:
+        self._superseded.set()
+
+
+@dataclass
+class FakeBase:
+    """A base image that is there, or not."""
+
+    present: bool = True
+    files: frozenset[str] = frozenset({"base.Dockerfile", "requirements.txt"})
+    stale_files: tuple[str, ...] = ()
+
+    async def status(self) -> BaseStatus:
+        image_id = "sha256:base" if self.present else ""
+        return BaseStatus("demo-base:latest", self.present, image_id, stale_files=self.stale_files)
+
+
+@dataclass
+class FakeRecorder:
+    samples: list[Sample] = field(default_factory=list)
+
+    async def record(self, sample: Sample) -> Comparison:
+        self.samples.append(sample)
+        return await self.comparison()
+
+    async def comparison(self) -> Comparison:
+        return Comparison(Scenario.CODE_CHANGE)
+
+
+class Events:
+    """What was told, in order."""
+
+    def __init__(self) -> None:
+        self.all: deque[Event] = deque()
+
+    def __call__(self, event: Event) -> None:
+        self.all.append(event)
+
+    def of(self, kind: type[Event]) -> list[Event]:
+        return [event for event in self.all if isinstance(event, kind)]
+
+    def names(self) -> list[str]:
+        return [event.name for event in self.all]

@@ -1,0 +1,66 @@
+"""The command line on a real engine: exit codes, messages with hints, results on stdout and diagnostics on stderr."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.integration.conftest import Project
+
+pytestmark = pytest.mark.docker
+
+
+def test_builds_are_recorded_and_compared_in_a_later_process(project: Project) -> None:
+    for target in ("base", "app", "legacy"):
+        result = project.once("build", target, "--no-cache", "--json")
+        assert result.returncode == 0, result.stderr
+        assert result.stderr == ""
+    events = [json.loads(line) for line in result.stdout.splitlines()]
+    comparison = [event["comparison"] for event in events if event["event"] == "comparison.updated"][-1]
+    assert comparison["scenario"] == "cold"
+    assert (comparison["legacy"]["n"], comparison["split"]["n"]) == (1, 1)
+
+
+def test_a_failing_build_ends_with_1_and_says_where(project: Project) -> None:
+    project.write("Dockerfile.legacy", "FROM python:3.11-slim-bookworm\nRUN exit 9\n")
+    result = project.once("build", "legacy")
+    assert result.returncode == 1
+    assert "Dockerfile.legacy:2" in result.stderr
+    assert "exit code: 9" in result.stderr
+
+
+def test_an_unknown_key_ends_with_2_and_the_nearest_key(project: Project) -> None:
+    project.configure(run="stop_grace = 3")
+    result = project.once("run", "--once")
+    assert result.returncode == 2
+    assert "unknown key 'run.stop_grace'" in result.stderr
+    assert "'stop_grace_s'" in result.stderr
+    assert result.stdout == ""
+
+
+@pytest.mark.parametrize("host", ["unix:///nowhere/docker.sock", "tcp://127.0.0.1:9"])
+def test_no_engine_ends_with_3_and_what_to_do(project: Project, host: str) -> None:
+    result = project.once("run", "--once", DOCKER_HOST=host)
+    assert result.returncode == 3
+    assert f"no container engine answers at {host}" in result.stderr
+    assert "hint: start it" in result.stderr
+
+
+def test_no_config_ends_with_2(project: Project, tmp_path_factory: pytest.TempPathFactory) -> None:
+    result = project.once("run", "-C", str(tmp_path_factory.mktemp("empty")))
+    assert result.returncode == 2
+    assert "no config.toml" in result.stderr
+
+
+def test_a_wrong_option_ends_with_2(project: Project) -> None:
+    assert project.once("run", "--nonsense").returncode == 2
+
+
+def test_a_pinned_base_that_is_missing_is_not_built_under_another_name(project: Project) -> None:
+    pinned = "@sha256:" + "0" * 64
+    text = (project.folder / "config.toml").read_text()
+    project.write("config.toml", text.replace("[app]", f'version = "{pinned}"\n[app]', 1))
+    result = project.once("build", "app")
+    assert result.returncode == 1
+    assert "pinned" in result.stderr

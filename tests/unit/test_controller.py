@@ -1,0 +1,295 @@
+"""The loop with fakes: the latest save wins, failures leave the good container alone, lanes never overlap."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from console import events as ev
+from console.errors import ContextError
+from console.loop.builds import Builds, Identity
+from console.loop.controller import Controller
+from console.model import BuildStatus, ChangeBatch, Target
+from console.run.container import Container
+from tests.fakes import Events, FakeBase, FakeBuilder, FakeClock, FakeRecorder, FakeRunner, failed, make_project, ok
+
+
+@dataclass
+class Bench:
+    """A controller with its fakes."""
+
+    controller: Controller
+    builder: FakeBuilder
+    runner: FakeRunner
+    base: FakeBase
+    recorder: FakeRecorder
+    events: Events
+    clock: FakeClock
+    batches: int = 0
+
+    def save(self, *paths: str) -> ChangeBatch:
+        self.batches += 1
+        now = self.clock.now()
+        batch = ChangeBatch(self.batches, paths, now - 0.03, now)
+        self.controller.saved(batch)
+        return batch
+
+    async def finish(self, image: str, target: Target = Target.APP) -> None:
+        await self.until(lambda: self.builder.running(target))
+        self.builder.finish(target, ok(image))
+        await self.settle()
+
+    async def settle(self) -> None:
+        for _ in range(20):
+            await asyncio.sleep(0)
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        for _ in range(1000):
+            if condition():
+                return
+            await asyncio.sleep(0)
+        pytest.fail("it did not come to that")
+
+    def last(self, kind: type[ev.Event]) -> ev.Event:
+        return self.events.of(kind)[-1]
+
+
+@pytest.fixture
+def parts(tmp_path: Path) -> Callable[..., Bench]:
+    def make(extra: str = "", *, base_present: bool = True) -> Bench:
+        config = make_project(tmp_path, extra=extra)
+        builder, runner, base, recorder = FakeBuilder(), FakeRunner(), FakeBase(base_present), FakeRecorder()
+        events, clock = Events(), FakeClock()
+        builds = Builds(config, builder, recorder, events, clock, Identity("engine", "machine"))
+        controller = Controller(config, builds, runner, base, events)
+        return Bench(controller, builder, runner, base, recorder, events, clock)
+
+    return make
+
+
+@pytest.fixture
+async def bench(parts: Callable[..., Bench]) -> AsyncIterator[Bench]:
+    """A controller whose first build serves already."""
+    bench = parts()
+    await bench.controller.start()
+    await bench.finish("image 1")
+    assert bench.runner.serving is not None
+    bench.events.all.clear()
+    yield bench
+    await bench.controller.stop()
+
+
+async def test_a_save_is_built_swapped_and_timed(bench: Bench) -> None:
+    batch = bench.save("app.py")
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.clock.advance(0.104)
+    await bench.finish("image 2")
+
+    ready = bench.last(ev.ContainerReady)
+    assert isinstance(ready, ev.ContainerReady)
+    assert ready.batch == batch.number
+    assert ready.detect_ms == pytest.approx(30, abs=0.1)
+    assert (ready.context_ms, ready.build_ms, ready.swap_ms, ready.ready_ms) == (4.0, 100.0, 150.0, 40.0)
+    phases = [ready.detect_ms, ready.wait_ms, ready.context_ms, ready.build_ms, ready.swap_ms, ready.ready_ms]
+    assert ready.save_to_ready_ms == pytest.approx(sum(phase or 0 for phase in phases), abs=0.1)
+    assert ready.saved_at == batch.saved_at
+    assert bench.runner.swaps == ["image 1", "image 2"]
+    assert bench.runner.tidied == 2
+
+
+async def test_a_newer_save_cancels_the_build_and_takes_its_files_along(bench: Bench) -> None:
+    bench.save("app.py")
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.save("other.py")
+    await bench.until(lambda: len(bench.builder.started) == 3)
+    await bench.finish("image 3")
+
+    outcomes = [event.status for event in bench.events.of(ev.BuildFinished) if isinstance(event, ev.BuildFinished)]
+    assert outcomes == [BuildStatus.CANCELLED, BuildStatus.OK]
+    started = bench.last(ev.BuildStarted)
+    assert isinstance(started, ev.BuildStarted)
+    assert "app.py" in started.reason
+    assert "other.py" in started.reason
+    assert bench.runner.swaps == ["image 1", "image 3"]
+
+
+async def test_a_burst_ends_in_one_build_of_the_last_save(bench: Bench) -> None:
+    for name in "abcdefgh":
+        bench.save(f"{name}.py")
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    await bench.finish("image 2")
+    assert bench.runner.swaps == ["image 1", "image 2"]
+    ready = bench.last(ev.ContainerReady)
+    assert isinstance(ready, ev.ContainerReady)
+    assert ready.batch == 8
+
+
+async def test_queue_finishes_the_running_build_first(parts: Callable[..., Bench]) -> None:
+    bench = parts('[watch]\non_busy = "queue"\n')
+    await bench.controller.start()
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.save("app.py")
+    await bench.settle()
+    assert len(bench.builder.started) == 1
+    await bench.finish("image 1")
+    await bench.finish("image 2")
+    assert bench.runner.swaps == ["image 1", "image 2"]
+    await bench.controller.stop()
+
+
+async def test_a_failed_build_leaves_the_container_alone_and_says_so(bench: Bench) -> None:
+    serving = bench.runner.serving
+    bench.save("app.py")
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.builder.finish(Target.APP, failed("exit code: 1"))
+    await bench.settle()
+    assert bench.runner.swaps == ["image 1"]
+    assert bench.runner.serving is serving
+    (error,) = bench.events.of(ev.ErrorOccurred)
+    assert isinstance(error, ev.ErrorOccurred)
+    assert "exit code: 1" in error.message
+    assert "stays as it is" in error.hint
+
+
+async def test_what_keeps_a_build_from_beginning_is_a_failed_build_and_the_loop_goes_on(bench: Bench) -> None:
+    bench.save("app.py")
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.builder.fail_to_begin(Target.APP, ContextError("app.py cannot be read", "chmod it"))
+    await bench.settle()
+    (error,) = bench.events.of(ev.ErrorOccurred)
+    assert isinstance(error, ev.ErrorOccurred)
+    assert "app.py cannot be read" in error.message
+    assert "chmod it" in error.hint
+    bench.save("app.py")
+    await bench.finish("image 2")
+    assert bench.runner.swaps[-1] == "image 2"
+
+
+async def test_a_container_that_ends_at_once_is_rolled_back(bench: Bench) -> None:
+    bench.runner.broken.add("image 2")
+    bench.save("app.py")
+    await bench.finish("image 2")
+    back = bench.last(ev.ContainerRolledBack)
+    assert isinstance(back, ev.ContainerRolledBack)
+    assert (back.from_, back.to) == ("image 2", "image 1")
+    assert back.output == ("SyntaxError",)
+    ready = bench.last(ev.ContainerReady)
+    assert isinstance(ready, ev.ContainerReady)
+    assert ready.container == "container of image 1"
+    assert ready.save_to_ready_ms is None, "a rollback is no served save"
+    assert bench.events.names().index("container.ready") < bench.events.names().index("container.rolled_back")
+
+
+async def test_a_slow_start_does_not_hold_up_the_next_save(bench: Bench) -> None:
+    bench.runner.slow.add("image 2")
+    bench.save("app.py")
+    await bench.finish("image 2")
+    bench.save("app.py")
+    await bench.finish("image 3")
+    assert bench.runner.swaps == ["image 1", "image 2", "image 3"]
+    assert bench.runner.serving is not None
+    assert bench.runner.serving.image_id == "image 3"
+
+
+async def test_the_same_image_again_does_not_restart_a_swap(bench: Bench) -> None:
+    """A save that changes nothing in the image arrives while the container starts: the start goes on."""
+    bench.runner.slow.add("image 2")
+    bench.save("app.py")
+    await bench.finish("image 2")
+    bench.save("app.py")
+    await bench.finish("image 2")
+    assert bench.runner.swaps == ["image 1", "image 2"], "the second waits for the first"
+    bench.runner.slow.clear()
+    bench.runner.supersede()
+
+
+async def test_a_missing_base_is_built_first(parts: Callable[..., Bench]) -> None:
+    bench = parts(base_present=False)
+    await bench.controller.start()
+    await bench.until(lambda: bench.builder.running(Target.BASE))
+    assert not bench.builder.running(Target.APP)
+    bench.save("app.py")
+    bench.base.present = True
+    await bench.finish("base", Target.BASE)
+    await bench.finish("image 1")
+    assert [target for _, target, _ in bench.builder.started] == [Target.BASE, Target.APP]
+    assert bench.events.of(ev.BasePromoted)
+    await bench.controller.stop()
+
+
+async def test_an_app_save_does_not_cancel_a_base_build(bench: Bench) -> None:
+    bench.controller.request(ev.BaseBuildRequested())
+    await bench.until(lambda: bench.builder.running(Target.BASE))
+    bench.save("app.py")
+    await bench.finish("image 2")
+    assert bench.builder.running(Target.BASE)
+    await bench.finish("base", Target.BASE)
+    await bench.finish("image 3")
+    assert bench.runner.swaps[-1] == "image 3"
+
+
+async def test_a_stale_base_is_told_with_its_files(bench: Bench) -> None:
+    bench.base.stale_files = ("requirements.txt",)
+    bench.save("requirements.txt")
+    await bench.settle()
+    assert not bench.builder.running(Target.APP), "the app image does not read it"
+    stale = bench.last(ev.BaseStale)
+    assert isinstance(stale, ev.BaseStale)
+    assert stale.files == ("requirements.txt",)
+
+
+async def test_the_legacy_race_runs_beside_and_is_marked(bench: Bench) -> None:
+    bench.controller.request(ev.LegacyRaceRequested())
+    await bench.until(lambda: bench.builder.running(Target.LEGACY))
+    bench.save("app.py")
+    await bench.finish("image 2")
+    await bench.finish("legacy", Target.LEGACY)
+    assert [(sample.target, sample.alongside) for sample in bench.recorder.samples[1:]] == [
+        (Target.APP, True),
+        (Target.LEGACY, True),
+    ]
+    bench.save("app.py")
+    await bench.finish("image 3")
+    assert bench.recorder.samples[-1].alongside is False
+
+
+async def test_paused_saves_are_served_after_the_pause(bench: Bench) -> None:
+    bench.controller.request(ev.PauseRequested(True))
+    bench.save("a.py")
+    bench.save("b.py")
+    await bench.settle()
+    assert not bench.builder.running(Target.APP)
+    bench.controller.request(ev.PauseRequested(False))
+    await bench.finish("image 2")
+    started = bench.last(ev.BuildStarted)
+    assert isinstance(started, ev.BuildStarted)
+    assert "a.py" in started.reason
+    assert "b.py" in started.reason
+
+
+async def test_cancel_leaves_what_runs(bench: Bench) -> None:
+    bench.save("app.py")
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.controller.request(ev.CancelRequested())
+    await bench.settle()
+    assert not bench.builder.running(Target.APP)
+    assert bench.runner.swaps == ["image 1"]
+
+
+async def test_a_container_of_an_earlier_session_is_taken_over(parts: Callable[..., Bench]) -> None:
+    bench = parts()
+    bench.runner.resumes = Container("old", "demo", "image 0", "")
+    await bench.controller.start()
+    await bench.until(lambda: bool(bench.events.of(ev.ContainerReady)))
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.builder.finish(Target.APP, failed("broken since yesterday"))
+    await bench.settle()
+    assert bench.runner.serving is not None
+    assert bench.runner.serving.id == "old"
+    assert bench.controller.first_cycle is not None
+    assert bench.controller.first_cycle.result() is False
+    await bench.controller.stop()

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from console.build.reads import is_read
+
+
+@pytest.mark.parametrize(
+    ("sources", "path", "expected"),
+    [
+        (("app.py",), "app.py", True),
+        (("app.py",), "notes.md", False),
+        (("app.py",), "app.py.bak", False),
+        (("src",), "src/deep/er.py", True),
+        (("src",), "src2/a.py", False),
+        (("src/a.py",), "src", False),
+        (("*.py",), "x.py", True),
+        (("*.py",), "sub/x.py", False),
+        (("s*/main.py",), "src/main.py", True),
+        (("a/**/x.py",), "a/b/c/x.py", True),
+        (("a/**/x.py",), "a/x.py", True),
+        (("a/**/x.py",), "b/x.py", False),
+        ((".",), "anything", True),
+        ((), "app.py", False),
+    ],
+)
+def test_what_a_build_could_read(tmp_path: Path, sources: tuple[str, ...], path: str, expected: bool) -> None:
+    assert is_read(tmp_path, sources, path) is expected
+
+
+def test_behind_a_link_everything_could_be_read(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    assert is_read(tmp_path, ("link",), "real/a.py")
