@@ -9,15 +9,14 @@ from __future__ import annotations
 import difflib
 import re
 import sys
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args, get_origin
-from urllib.parse import urlsplit
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 from console.errors import ConfigError
+from console.places import is_place, parse_port
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,9 +27,6 @@ CONFIG_NAME = "config.toml"
 
 _Text = Annotated[str, Meta(min_length=1)]
 _Milliseconds = Annotated[int, Meta(ge=1, le=600_000)]
-_PORT = re.compile(
-    r"(?:(?P<ip>[0-9.]+|\[[0-9a-fA-F:]+\]):)?(?:(?P<host>\d+):)?(?P<container>\d+)(?:/(?P<protocol>tcp|udp))?"
-)
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _RELATIVE = "paths are relative to config.toml"
 _VERSION = re.compile(r"@sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
@@ -174,9 +170,12 @@ class CompareConfig(Section, frozen=True, kw_only=True):
 
 
 class UiConfig(Section, frozen=True, kw_only=True):
-    """[ui]"""
+    """[ui]: the full screen."""
 
-    theme: str = ""
+    theme: _Text = "splitdeck"
+    """One of Textual's, or ours."""
+    keys: dict[str, str] = field(default_factory=dict)
+    """Command name → key, such as `rebuild = "f5"`; the README lists the names."""
 
 
 class Config(Section, frozen=True, kw_only=True):
@@ -198,33 +197,6 @@ class Config(Section, frozen=True, kw_only=True):
     def root(self) -> Path:
         """The folder that paths are relative to."""
         return self.path.parent
-
-
-class Port(Struct, frozen=True):
-    """One published port."""
-
-    container: int
-    host: int | None
-    """None: the engine chooses."""
-    address: str = "127.0.0.1"
-    protocol: str = "tcp"
-
-
-def parse_port(text: str) -> Port:
-    """Reads `[ip:]host:container[/udp]` or `container`.
-
-    Raises:
-        ValueError: If it is none of these.
-    """
-    match = _PORT.fullmatch(text)
-    if match is None:
-        raise ValueError(text)
-    host = None if match["host"] is None else int(match["host"])
-    port = Port(int(match["container"]), host, (match["ip"] or "127.0.0.1").strip("[]"), match["protocol"] or "tcp")
-    if not all(0 < number < 65536 for number in (port.container, port.host or 1)):
-        raise ValueError(text)
-    ip_address(port.address)
-    return port
 
 
 def find_config(start: Path) -> Path:
@@ -254,9 +226,7 @@ def load_config(path: Path) -> Config:
     except FileNotFoundError as error:
         raise ConfigError(f"{path}: no such file", "name an existing file with --config FILE") from error
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path}: cannot be read: {error}", "check the file's permissions; it must be UTF-8"
-        ) from error
+        raise ConfigError(f"{path}: cannot be read: {error}", "check its permissions; it must be UTF-8") from error
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}", "strings need quotes, tables look like [run]") from error
     if "path" in raw:
@@ -287,9 +257,7 @@ def _completed(config: Config, path: Path) -> Config:
 
     name = config.project.name
     if not _NAME.fullmatch(name):
-        raise fail(
-            "project.name", name, "not usable as an image name", "use a-z, 0-9, and '.', '_' or '-' between them"
-        )
+        raise fail("project.name", name, "not usable as an image name", "use a-z, 0-9, '.', '_' and '-'")
     if not _VERSION.fullmatch(version := config.base.version):
         raise fail("base.version", version, "neither a tag nor a digest", "use latest, 2026.11.23 or @sha256:…")
     for text in config.run.ports:
@@ -300,9 +268,10 @@ def _completed(config: Config, path: Path) -> Config:
     for text in config.run.volumes:
         if not 2 <= len(parts := text.split(":")) <= 3 or not all(parts):
             raise fail("run.volumes", text, "not a volume", 'write "./data:/data" or "cache:/cache:ro"')
-    for key, pattern in [("run.ready.log", config.run.ready.log)] + [
-        ("compare.stage.match", s.match) for s in config.compare.stage
-    ]:
+    for key, pattern in (
+        ("run.ready.log", config.run.ready.log),
+        *(("compare.stage.match", stage.match) for stage in config.compare.stage),
+    ):
         try:
             re.compile(pattern)
         except re.error as error:
@@ -312,9 +281,9 @@ def _completed(config: Config, path: Path) -> Config:
     if ready.http.startswith("/") and not any(port.protocol == "tcp" for port in ports):
         hint = "add one to run.ports, or write a whole URL"
         raise fail("run.ready.http", ready.http, "a path needs a published port", hint)
-    if ready.http and not ready.http.startswith("/") and not _is_place(ready.http, scheme="http"):
+    if ready.http and not ready.http.startswith("/") and not is_place(ready.http, scheme="http"):
         raise fail("run.ready.http", ready.http, "neither a path nor an http:// URL", 'write "/health"')
-    if ready.tcp and not _is_place(ready.tcp if ":" in ready.tcp else f"localhost:{ready.tcp}"):
+    if ready.tcp and not is_place(ready.tcp if ":" in ready.tcp else f"localhost:{ready.tcp}"):
         raise fail("run.ready.tcp", ready.tcp, "not a port", 'write "8000" or "localhost:8000"')
     if config.watch.ceiling_ms < config.watch.quiet_ms:
         raise fail("watch.ceiling_ms", config.watch.ceiling_ms, "below watch.quiet_ms", "make it the larger of the two")
@@ -338,15 +307,6 @@ def _completed(config: Config, path: Path) -> Config:
     return swap(config, base=base, app=app, legacy=legacy, watch=watch, path=path)
 
 
-def _is_place(text: str, scheme: str = "") -> bool:
-    """Whether a URL has a host and a possible port; without a scheme: `host:port`."""
-    try:
-        parts = urlsplit(text if scheme else f"//{text}")
-        return parts.scheme == scheme and bool(parts.hostname) and (bool(scheme) or bool(parts.port))
-    except ValueError:
-        return False
-
-
 def _folder(context: Path, root: Path) -> Path:
     return root if context == Path() else context
 
@@ -361,8 +321,12 @@ def _struct_of(annotation: Any) -> type[Section] | None:
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
 
 
+def _types_of(kind: type[Section]) -> dict[str, Any]:
+    return {item.name: item.type for item in msgspec.structs.fields(kind)}
+
+
 def _refuse_unknown_keys(path: Path, table: dict[str, Any], kind: type[Section], prefix: str) -> None:
-    known = {item.name: item.type for item in msgspec.structs.fields(kind)}
+    known = _types_of(kind)
     for key, value in table.items():
         if key not in known:
             raise _unknown(path, f"{prefix}{key}", kind)
@@ -376,7 +340,7 @@ def _refuse_unknown_keys(path: Path, table: dict[str, Any], kind: type[Section],
 
 def _unknown(path: Path, key: str, kind: type[Section]) -> ConfigError:
     prefix, _, last = key.rpartition(".")
-    names = [item.name for item in msgspec.structs.fields(kind) if item.name != "path"]
+    names = [name for name in _types_of(kind) if name != "path"]
     near = difflib.get_close_matches(last, names, n=1, cutoff=0.5)
     place = f"[{prefix}]" if prefix else "the top level"
     hint = f"did you mean '{near[0]}'?" if near else f"{place} knows: {', '.join(names)}"
@@ -387,21 +351,24 @@ def _wrong_value(path: Path, raw: dict[str, Any], error: msgspec.ValidationError
     """Turns msgspec's `Expected int, got str - at $.watch.quiet_ms` into a sentence with the key and its value."""
     text, _, place = str(error).partition(" - at `$")
     key = place.strip("`.").removesuffix("[...]")
-    value, kind = raw, Config
+    value: Any = raw
+    kind: Any = Config
     for part in re.findall(r"[A-Za-z_]+|\d+", key):
-        if isinstance(value, list):
-            value = value[int(part)]
+        if isinstance(value, dict):
+            table = _struct_of(kind)
+            value, kind = value.get(part, ""), _types_of(table)[part] if table else None
         else:
-            kind = next((item.type for item in msgspec.structs.fields(_struct_of(kind)) if item.name == part), None)
-            value = value.get(part, "")
+            value = value[int(part)]
     if missing := re.search(r"missing required field `(\w+)`", text):
-        needed = "[base] dockerfile and [app] dockerfile are required"
-        hint = f"every [{key.partition('[')[0]}] needs one" if key else needed
-        return ConfigError(f"{path}: '{key and key + '.'}{missing[1]}' is missing", hint)
-    if place.endswith("[...]`"):  # a table of texts: say which of them
-        name, value = next((name, item) for name, item in value.items() if not isinstance(item, str))
-        key = f"{key}.{name}"
+        hint = "[base] dockerfile and [app] dockerfile are required"
+        return ConfigError(
+            f"{path}: '{key and key + '.'}{missing[1]}' is missing",
+            hint if key in ("", "base", "app") else f"add it to [{key}]",
+        )
     hint = "see the commented config.toml in the README"
     if get_origin(kind) is Literal:
         hint = "one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
+    if place.endswith("[...]`"):  # a table of texts: say which of them
+        name, value = next((name, item) for name, item in value.items() if not isinstance(item, str))
+        key, hint = f"{key}.{name}", "put it in quotes"
     return ConfigError(f"{path}: {key} = {value!r}: {text[:1].lower()}{text[1:]}", hint)

@@ -184,7 +184,7 @@ async def run_console(config: Config) -> ExitCode:
     store = Store()
     store.attach(asyncio.get_running_loop())
     session = Session(config, store)
-    app = ConsoleApp(store, session.request)
+    app = ConsoleApp(store, session.request, theme=config.ui.theme, keys=config.ui.keys)
     failure: SplitdeckError | None = None
 
     async def start() -> None:

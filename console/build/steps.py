@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from console.build.trace import StatusUpdate, Vertex, VertexLog
 from console.model import Interval, Step, StepKind, StepStatus, Stream
 
-_NAME = re.compile(r"\[(?:(?P<label>[^\]]+?) )?(?P<number>\d+)/(?P<total>\d+)\] (?P<text>.*)", re.DOTALL)
+_NAME = re.compile(r"\[(?:(?P<label>[^\] ][^\]]*?) +)? *(?P<number>\d+)/(?P<total>\d+)\] (?P<text>.*)", re.DOTALL)
 _LINE_END = re.compile(rb"\r\n|\n")
 _LONGEST_LINE_BYTES = 64 * 1024
 

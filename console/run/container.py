@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from console.config import Config, RunConfig, parse_port
+from console.config import Config, RunConfig
 from console.engine import engine_errors
 from console.errors import ConfigError, ContainerError, EngineError, EngineUnreachableError
 from console.model import LABEL_PROJECT, LABEL_ROLE, LABEL_SETTINGS
+from console.places import parse_port
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -50,7 +51,7 @@ class ContainerState:
     health: str
     """`healthy`, `unhealthy`, `starting`, or empty without a HEALTHCHECK."""
     published: tuple[tuple[int, int], ...] = ()
-    """Container port and the host port that reaches it."""
+    """TCP ports of the container and the host ports that reach them."""
     address: str = ""
     """The container's own IP address on its network; empty on the host's."""
 
@@ -162,7 +163,7 @@ class EngineRuntime:
         published = tuple(
             (int(port.partition("/")[0]), int(places[0]["HostPort"]))
             for port, places in (network.get("Ports") or {}).items()
-            if places
+            if places and port.endswith("/tcp")
         )
         addresses = [entry.get("IPAddress", "") for entry in (network.get("Networks") or {}).values()]
         return ContainerState(

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from console.config import ReadyConfig, RunConfig, parse_port
+from console.config import ReadyConfig, RunConfig
+from console.places import parse_port
 from console.run.container import ContainerState
 
 _CONNECT_S = 2.0
@@ -44,7 +45,7 @@ def probe_for(run: RunConfig, host: str, state: ContainerState) -> Probe:
     site = f"http://{address}" if address else ""
     if ready.tcp:
         name, _, port = ready.tcp.rpartition(":")
-        place = (name or host, int(port))
+        place = (name.strip("[]") or host, int(port))
         return Probe(f"connect to {place[0]}:{place[1]}", site, lambda _state, _log, _alive: _accepts(*place))
     if ready.log:
         pattern = re.compile(ready.log)
@@ -53,7 +54,7 @@ def probe_for(run: RunConfig, host: str, state: ContainerState) -> Probe:
         return Probe("the image's HEALTHCHECK", site, lambda state, _log, _alive: state.health == "healthy")
     if address:
         name, _, port = address.rpartition(":")
-        return Probe(f"connect to {address}", site, lambda _state, _log, _alive: _accepts(name, int(port)))
+        return Probe(f"connect to {address}", site, lambda _state, _log, _alive: _accepts(name.strip("[]"), int(port)))
     return Probe(f"running for {_ALIVE_MS} ms", "", lambda _state, _log, alive_ms: alive_ms >= _ALIVE_MS)
 
 
@@ -71,7 +72,7 @@ def _address(run: RunConfig, host: str, state: ContainerState) -> str:
             return f"{host}:{port.container}"
         published = dict(state.published).get(port.container, port.host)
         name = host if port.address in {"0.0.0.0", "127.0.0.1", "::", "::1"} else port.address
-        return f"{name}:{published}"
+        return f"[{name}]:{published}" if ":" in name else f"{name}:{published}"
     return ""
 
 
@@ -86,7 +87,7 @@ def _answers(url: str) -> bool:
     try:
         connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
         return connection.getresponse().status < 400
-    except (OSError, http.client.HTTPException):
+    except (OSError, http.client.HTTPException, ValueError):  # ValueError: a path or host that HTTP cannot carry
         return False
     finally:
         connection.close()

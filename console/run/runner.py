@@ -74,11 +74,12 @@ class ContainerRunner:
         def job(client: APIClient) -> SwapResult | None:
             swapper = self._bound(client)
             runtime = EngineRuntime(client, self._config.project.name)
-            if not swapper.adopt(runtime.ours()) or swapper.good is None:
+            adopted = swapper.adopt(runtime.ours())
+            if adopted is None:
                 return None
-            self._reporter.known.add(swapper.good.id)
+            self._reporter.known.add(adopted.id)
             self._reporter.build = None
-            self._reporter.started(swapper.good)
+            self._reporter.started(adopted)
             result = swapper.confirm()
             return result if result.status is SwapStatus.READY else None
 

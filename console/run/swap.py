@@ -7,12 +7,12 @@ if the new one fails, the old one is started again. So whatever goes wrong, the 
 from __future__ import annotations
 
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
 
 from console.config import RunConfig
-from console.errors import SplitdeckError
+from console.errors import ContainerError, SplitdeckError
 from console.model import Clock
 from console.run.container import Container, ContainerState
 from console.run.ready import Probe, needs_log, probe_for
@@ -97,27 +97,34 @@ class Swapper:
         """Ends the wait for readiness of the swap under way: a newer image is coming. Safe from any thread."""
         self._superseded.set()
 
-    def adopt(self, found: list[tuple[Container, bool]]) -> bool:
-        """Takes over what an earlier session left (newest first, with whether it runs); true if one serves.
+    def adopt(self, found: list[tuple[Container, bool]]) -> Container | None:
+        """Takes over what an earlier session left (newest first, with whether it runs); gives the one that runs.
 
-        A stopped container under the project's own name answered once: it is the one to go back to.
+        A container under the project's own name answered once: it is the one to go back to. One that runs beside it
+        was on trial when that session ended.
         """
-        running = [container for container, runs in found if runs]
-        named = [container for container, _ in found if container.name == self._project]
-        self.good = next(iter(running or named), None)
+        running = next((container for container, runs in found if runs), None)
+        self.good = next((container for container, _ in found if container.name == self._project), running)
+        self._trial = None if running == self.good else running
         for container, _ in found:
-            if container != self.good:
+            if container not in (self.good, self._trial):
                 self._runtime.remove(container)
-        return bool(running)
+        return running
 
     def confirm(self) -> SwapResult:
-        """Waits until the adopted container answers, without touching it."""
-        assert self.good is not None
-        return self._await_ready(self.good, self._clock.monotonic(), 0.0)
+        """Waits until the container that runs answers, without touching it."""
+        container = self._trial or self.good
+        assert container is not None
+        result = self._await_ready(container, self._clock.monotonic(), 0.0)
+        return self._settled(result, container) if self._trial and result.status is SwapStatus.READY else result
 
     def revive(self, observer: SwapObserver) -> SwapResult | None:
         """Starts the container to go back to, if there is one and nothing serves."""
-        return None if self.good is None else self._start(self.good, observer, self._clock.monotonic())
+        self._superseded.clear()
+        if self.good is None:
+            return None
+        self._give_up_trial(observer)
+        return self._start(self.good, observer, self._clock.monotonic())
 
     def serves(self, image_id: str, settings_digest: str) -> bool:
         """Whether the serving container was made from exactly this image and these settings, and still runs."""
@@ -141,7 +148,7 @@ class Swapper:
                 observer.about_to_stop(old)
                 self._runtime.stop(old, self._run.stop_grace_s)
         if earlier is not None:
-            self._runtime.remove(earlier)
+            self._discard(earlier)
         try:
             result = self._start(new, observer, began)
         except SplitdeckError as error:
@@ -209,15 +216,34 @@ class Swapper:
         self, reason: str, hint: str, output: tuple[str, ...], observer: SwapObserver, began: float
     ) -> SwapResult:
         """Takes the new container away and starts the old one again."""
+        untouched = self._trial is None
+        self._give_up_trial(observer)
+        nothing = SwapResult(SwapStatus.FAILED, None, reason=reason, hint=hint, output=output)
+        if self.good is None:
+            return nothing
+        if untouched and (state := self._runtime.state_of(self.good)).running:
+            address = probe_for(self._run, self._host, state).address
+            return replace(nothing, status=SwapStatus.ROLLED_BACK, container=self.good, address=address)
+        try:
+            back = self._start(self.good, observer, began)
+        except ContainerError as error:
+            if error.message == reason:
+                return nothing
+            return replace(nothing, reason=f"{reason}; nor does the last good one start: {error.message}")
+        if back.status is not SwapStatus.READY:
+            return nothing
+        return replace(nothing, status=SwapStatus.ROLLED_BACK, container=self.good, address=back.address)
+
+    def _give_up_trial(self, observer: SwapObserver) -> None:
         trial, self._trial = self._trial, None
         if trial is not None:
             observer.about_to_stop(trial)
-            self._runtime.remove(trial)
-        if self.good is None:
-            return SwapResult(SwapStatus.FAILED, None, reason=reason, hint=hint, output=output)
-        if trial is None and self._runtime.state_of(self.good).running:
-            return SwapResult(SwapStatus.ROLLED_BACK, self.good, reason=reason, hint=hint, output=output)
-        back = self._start(self.good, observer, began)
-        serves = back.status is SwapStatus.READY
-        status = SwapStatus.ROLLED_BACK if serves else SwapStatus.FAILED
-        return SwapResult(status, self.good if serves else None, back.address, reason=reason, hint=hint, output=output)
+            self._discard(trial)
+
+    def _discard(self, container: Container) -> None:
+        """Removes a container. One that cannot be removed now must not keep a better one from starting: `tidy` tries
+        again."""
+        try:
+            self._runtime.remove(container)
+        except ContainerError:
+            self._retired.append(container)

@@ -24,7 +24,7 @@ from console.model import BuildStatus, Clock, ContainerStatus, SystemClock, Targ
 from console.state.app_state import AppState
 from console.state.store import Store
 from console.ui import theme as own_theme
-from console.ui.commands import ConsoleCommands
+from console.ui.commands import KEYS, LOG_KEYS, ConsoleCommands
 from console.ui.screens.dashboard import Dashboard
 
 _KEEP_TITLE, _RESTORE_TITLE = "\x1b[22;0t", "\x1b[23;0t"
@@ -69,8 +69,9 @@ class ConsoleApp(App[None]):
         self.register_theme(own_theme.THEME)
         self._refused_theme = "" if theme in self.available_themes else theme
         self.theme = own_theme.NAME if self._refused_theme else theme
-        if keys:
-            self.set_keymap(dict(keys))
+        known = {command.id for command in (*KEYS, *LOG_KEYS)}
+        self._refused_keys = sorted(set(keys or ()) - known)
+        self.set_keymap({name: key for name, key in (keys or {}).items() if name in known})
         self.add_mode("dashboard", lambda: Dashboard(store, clock))
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -112,6 +113,10 @@ class ConsoleApp(App[None]):
             self.call_after_refresh(gc.freeze)
         if self._refused_theme:
             message = f"there is no theme {printable(self._refused_theme)}; ctrl+p lists them"
+            self.notify(message, severity="warning", markup=False)
+
+        if self._refused_keys:
+            message = f"[ui] keys knows no {printable(', '.join(self._refused_keys))}; the README lists the names"
             self.notify(message, severity="warning", markup=False)
 
     def on_unmount(self) -> None:

@@ -340,9 +340,9 @@ class _Teller:
                 StageTime("Other", 22_850.0, 288.0),
             ),
             (
-                TargetCheck("app build <60 s", "0.35 s", met=True),
-                TargetCheck("−80 %", "−99.7 %", met=True),
-                TargetCheck("5× iteration", "×353", met=True),
+                TargetCheck("app build < 60 s", "0.35 s", met=True),
+                TargetCheck("reduction ≥ 80 %", "99.7 %", met=True),
+                TargetCheck("iteration ≥ 5×", "×353", met=True),
             ),
             saved_today_ms=2_460_000.0,
             base_cost_today_ms=361_000.0,

@@ -165,3 +165,23 @@ def test_intervals_are_merged_and_never_overwritten() -> None:
     (step,) = tracker.steps
     assert step.status is StepStatus.DONE
     assert step.duration_ms == pytest.approx(355)
+
+
+@pytest.mark.parametrize(
+    ("name", "label", "number", "total"),
+    [
+        ("[2/5] RUN x", "", 2, 5),
+        ("[ 2/11] RUN x", "", 2, 11),
+        ("[builder 3/4] COPY a b", "builder", 3, 4),
+        ("[builder  3/14] COPY a b", "builder", 3, 14),
+        ("[linux/amd64 stage-1 1/2] FROM x", "linux/amd64 stage-1", 1, 2),
+        ("[internal] load build definition from Dockerfile", "", 0, 0),
+        ("exporting to image", "", 0, 0),
+    ],
+)
+def test_names_tell_stage_and_position(name: str, label: str, number: int, total: int) -> None:
+    """BuildKit pads the number once there are ten steps."""
+    tracker = StepTracker()
+    tracker.apply(StatusUpdate(vertexes=(Vertex("v", name, started=1.0),)))
+    (step,) = tracker.steps
+    assert (step.stage_label, step.number, step.total) == (label, number, total)

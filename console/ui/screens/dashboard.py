@@ -10,7 +10,6 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.reactive import var
 from textual.screen import Screen
-from textual.widget import Widget
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
@@ -38,15 +37,14 @@ class KeyBar(Footer):
     """The footer; keys that matter less come last and are marked, so that a narrow screen can leave them out."""
 
     def compose(self) -> ComposeResult:
-        minor = {"scroll_end", *(command.action for command in KEYS if command.minor)}
-        last: list[Widget] = []
-        for key in super().compose():
-            if isinstance(key, FooterKey) and key.action in minor:
-                key.add_class("-minor")
-                last.append(key)
-            else:
-                yield key
-        yield from last
+        minor = ["scroll_end", *(command.action for command in KEYS if command.minor)]
+        keys = {key.action: key for key in super().compose() if isinstance(key, FooterKey)}
+        if "scroll_end" in keys:
+            keys.pop("app.focus_next", None)  # makes room for it; everyone knows tab
+        for action in minor:
+            if action in keys:
+                keys[action] = keys.pop(action).add_class("-minor")
+        yield from keys.values()
 
 
 class Dashboard(Screen[None]):

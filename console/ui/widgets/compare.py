@@ -5,7 +5,7 @@ from __future__ import annotations
 from textual.content import Content
 
 from console.format import age, duration, percent, printable, speedup
-from console.model import BuildStatus, Comparison, StageTime, StepStatus, Track, TrackSummary
+from console.model import BuildStatus, Comparison, OtherMeasurement, StageTime, StepStatus, Track, TrackSummary
 from console.state.app_state import AppState, BuildView
 from console.ui.lines import FAINT, MUTED, bar, column, fit, keep, spread, text, trend
 from console.ui.widgets.panel import Panel
@@ -14,6 +14,10 @@ _COLOUR = {Track.LEGACY: "$track-legacy", Track.SPLIT: "$track-split"}
 _MISSING = {
     Track.LEGACY: ("not measured yet – press l", " to race it"),
     Track.SPLIT: ("not measured yet – save a file", ", or press r"),
+}
+_MISSING_HERE = {
+    Track.LEGACY: " – save a file and press l",
+    Track.SPLIT: " – save a file",
 }
 _NARROW = 50
 _NAME = 17
@@ -46,7 +50,8 @@ def compare_rows(state: AppState, now: float, width: int, height: int) -> list[C
     race = state.legacy_build
     racing = race if race is not None and race.status is BuildStatus.RUNNING else None
     if comparison is None or (comparison.legacy is None and comparison.split is None):
-        return keep(_nothing_measured(racing, now, width), height)
+        elsewhere = comparison.elsewhere if comparison is not None else ()
+        return keep(_nothing_measured(racing, elsewhere, now, width), height)
     rows: list[tuple[int, Content]] = []
     columns = _columns(width)
     slowest = max((stage.legacy_ms or 0.0 for stage in comparison.stages), default=0.0)
@@ -55,9 +60,9 @@ def compare_rows(state: AppState, now: float, width: int, height: int) -> list[C
     rows.append((0, _total_row(comparison, columns)))
     rows.append((7, text("")))
     scale = _scale(comparison, racing, now)
-    legacy = _track_row(Track.LEGACY, comparison.legacy, scale, now, width)
+    legacy = _track_row(Track.LEGACY, comparison, scale, now, width)
     rows.append((1, _race_row(racing, comparison.split, scale, now, width) if racing else legacy))
-    rows.append((1, _track_row(Track.SPLIT, comparison.split, scale, now, width)))
+    rows.append((1, _track_row(Track.SPLIT, comparison, scale, now, width)))
     if comparison.targets:
         rows.append((2, _targets_row(comparison, width)))
     if comparison.saved_today_ms > 0 or comparison.base_cost_today_ms > 0:
@@ -73,23 +78,29 @@ def _scale(comparison: Comparison, racing: BuildView | None, now: float) -> floa
     return max(known) if len(known) > 1 else 0.0
 
 
-def _nothing_measured(racing: BuildView | None, now: float, width: int) -> list[tuple[int, Content]]:
-    legacy = _missing_row(Track.LEGACY, width)
+def _nothing_measured(
+    racing: BuildView | None, elsewhere: tuple[OtherMeasurement, ...], now: float, width: int
+) -> list[tuple[int, Content]]:
+    legacy = _missing_row(Track.LEGACY, elsewhere, width)
     if racing is not None:
         legacy = _race_row(racing, None, 0.0, now, width)
     return [
         (0, fit(text(("Nothing measured yet", "bold")), width)),
         (3, text("")),
         (1, legacy),
-        (1, _missing_row(Track.SPLIT, width)),
+        (1, _missing_row(Track.SPLIT, elsewhere, width)),
         (4, text("")),
         (4, fit(text(("A race is a real build; x cancels it.", FAINT)), width)),
         (4, fit(text(("No figure here is ever estimated.", FAINT)), width)),
     ]
 
 
-def _missing_row(track: Track, width: int) -> Content:
+def _missing_row(track: Track, elsewhere: tuple[OtherMeasurement, ...], width: int) -> Content:
     words, more = _MISSING[track]
+    other = next((measured for measured in elsewhere if measured.track is track), None)
+    if other is not None:
+        scenario = other.scenario.value.replace("-", " ")
+        words, more = f"only {scenario} so far: {duration(other.median_ms)} (n={other.n})", _MISSING_HERE[track]
     return fit(text((f"{track.value:<8}", _COLOUR[track]), (words + (more if width >= _NARROW else ""), MUTED)), width)
 
 
@@ -137,10 +148,11 @@ def _total_row(comparison: Comparison, columns: tuple[int, int, int, int]) -> Co
     )
 
 
-def _track_row(track: Track, summary: TrackSummary | None, scale: float, now: float, width: int) -> Content:
+def _track_row(track: Track, comparison: Comparison, scale: float, now: float, width: int) -> Content:
     colour = _COLOUR[track]
+    summary = comparison.legacy if track is Track.LEGACY else comparison.split
     if summary is None:
-        return _missing_row(track, width)
+        return _missing_row(track, comparison.elsewhere, width)
     name = text((f"{track.value:<8}", colour))
     since = age(max(now - summary.last_at, 0))
     if width < _NARROW:
@@ -175,8 +187,13 @@ def _targets_row(comparison: Comparison, width: int) -> Content:
         if row.cell_length <= width:
             return row
     missed = [printable(target.label) for target in comparison.targets if target.met is False]
+    unknown = sum(target.met is None for target in comparison.targets)
     count = f"{met} of {len(comparison.targets)} met "
-    verdict = (f"✖ {', '.join(missed)}", "bold $error") if missed else ("✔", "$success") if met else ("", "")
+    verdict = ("✔", "$success")
+    if missed:
+        verdict = (f"✖ {', '.join(missed)}", "bold $error")
+    elif unknown:
+        verdict = (f"? {unknown} not measured", MUTED)
     return fit(text(("targets  ", MUTED), (count, ""), verdict), width)
 
 

@@ -22,7 +22,7 @@ from console.state.logs import MARKER, LogLine, LogRing
 from console.ui.widgets.log_search import LogSearch
 from console.ui.widgets.log_text import LONGEST, clean, to_text
 
-_STEP = re.compile(r"^\[(?:\S+ )*?(\d+/\d+)\]")
+_STEP = re.compile(r"^\[[^\]]*?(\d+/\d+)\]")
 _TIME_FROM_WIDTH = 72
 """Narrower views leave out the time of each line."""
 
