@@ -99,13 +99,16 @@ class HistoryRecorder:
 
     def _compared(self) -> Comparison:
         """The scenario that says most: both tracks measured after a code change, else both cold, else what there is."""
-        found = [self._compared_in(scenario) for scenario in (Scenario.CODE_CHANGE, Scenario.COLD)]
-        chosen = next((comparison for comparison in found if comparison.speedup is not None), found[0])
+        found = {scenario: self._compared_in(scenario) for scenario in (Scenario.CODE_CHANGE, Scenario.COLD)}
+        chosen = next((one for one in found.values() if one.speedup is not None), found[Scenario.CODE_CHANGE])
+        if chosen.speedup is not None:
+            return chosen
+        found |= {scenario: self._compared_in(scenario) for scenario in Scenario if scenario not in found}
         others = tuple(
-            OtherMeasurement(track, comparison.scenario, summary.n, summary.median_ms)
-            for comparison in found
-            for track, summary in ((Track.LEGACY, comparison.legacy), (Track.SPLIT, comparison.split))
-            if comparison is not chosen and summary is not None
+            OtherMeasurement(track, scenario, summary.n, summary.median_ms)
+            for scenario, one in found.items()
+            for track, summary in ((Track.LEGACY, one.legacy), (Track.SPLIT, one.split))
+            if one is not chosen and summary is not None
         )
         return replace(chosen, elsewhere=others)
 

@@ -177,7 +177,7 @@ class EngineRuntime:
 
     def ours(self) -> list[tuple[Container, bool]]:
         """The project's app containers, newest first, each with whether it runs."""
-        label = {"label": [f"{LABEL_PROJECT}={self._project}", f"{LABEL_ROLE}=app"]}
+        label = {"label": [f"{LABEL_PROJECT}={self._project}", LABEL_SETTINGS]}
         with _container_errors("listing containers"):
             found = self._client.containers(all=True, filters=label)
         return [

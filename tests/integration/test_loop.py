@@ -67,6 +67,22 @@ def test_a_second_session_takes_over_the_container_and_the_history(project: Proj
     assert [row["Names"] for row in rows] == [[f"/{project.name}"]]
 
 
+def test_containers_that_the_user_runs_from_the_app_image_are_left_alone(project: Project, engine: Engine) -> None:
+    """They inherit the image's labels, but they are not ours."""
+    project.run().wait("container.ready")
+    client: Any = engine.client()
+    mine = client.create_container(project.name, name=f"{project.name}-mine")["Id"]
+    client.start(mine)
+    project.close()
+    live = project.run()
+    live.wait("container.ready")
+    project.edit("two")
+    live.wait("container.ready", lambda event: event["save_to_ready_ms"] is not None)
+    live.stop()
+    assert client.inspect_container(mine)["State"]["Running"]
+    client.close()
+
+
 def test_a_broken_dockerfile_is_shown_with_its_line_and_the_container_stays(project: Project, live: Live) -> None:
     project.write(
         "app.Dockerfile", "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY app.py /app/\nRUN echo first; \\\n  exit 7\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import struct
 from collections.abc import Iterator
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -38,7 +39,7 @@ FRAMES = st.lists(st.tuples(st.sampled_from([STDOUT, STDERR]), st.binary(max_siz
 def test_frames_may_be_cut_anywhere(frames: list[tuple[int, bytes]], cuts: list[int]) -> None:
     data = b"".join(frame(*each) for each in frames)
     places = sorted({0, len(data), *(cut for cut in cuts if cut < len(data))})
-    chunks = [data[start:end] for start, end in zip(places, places[1:], strict=False)]
+    chunks = [data[start:end] for start, end in pairwise(places)]
     said: dict[str, list[str]] = {"stdout": [], "stderr": []}
     for stream, line in lines_of(*chunks):
         said[stream].append(line)
