@@ -78,7 +78,8 @@ def run(
     from console import session
 
     loaded = _config(directory, config)
-    if plain or json or once or not (sys.stdin.isatty() and sys.stdout.isatty()):
+    # Textual draws on standard error.
+    if plain or json or once or not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
         _finish(session.run_headless(loaded, as_json=json, once=once))
     else:
         _finish(session.run_console(loaded))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import sys
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -22,7 +23,16 @@ from console.history.stages import StageRules
 from console.loop.builds import Builds, Identity
 from console.loop.controller import Controller
 from console.loop.fingerprint import BaseInputs, read_base_inputs, status_of
-from console.model import LABEL_FINGERPRINT, LABEL_INPUTS, BaseStatus, BuildStatus, Clock, SystemClock, Target
+from console.model import (
+    LABEL_FINGERPRINT,
+    LABEL_INPUTS,
+    BaseStatus,
+    BuildStatus,
+    Clock,
+    ContainerStatus,
+    SystemClock,
+    Target,
+)
 from console.run.runner import ContainerRunner
 from console.state.store import Store
 from console.watch.ignore import IgnoreRules, load_ignore
@@ -206,6 +216,10 @@ async def run_console(config: Config) -> ExitCode:
         await session.stop()
     if failure is not None:
         raise failure
+    serving = store.state.container
+    if serving.status is ContainerStatus.READY:
+        name = config.project.name
+        sys.stdout.write(f"{name} keeps running at {serving.address or 'no port'}; docker rm -f {name} ends it\n")
     return ExitCode.OK
 
 

@@ -118,18 +118,21 @@ show_log() {
   if [[ -d /run/systemd/system ]]; then
     "${SUDO[@]}" journalctl --unit docker --lines 15 --no-pager >&2 || true
   else
-    "${SUDO[@]}" tail -n 15 "$DOCKERD_LOG" >&2 || true
+    "${SUDO[@]}" grep -v level=info "$DOCKERD_LOG" | tail -n 15 >&2 || true
   fi
 }
 
 wait_for_engine() {
-  local version deadline=$((SECONDS + TIMEOUT_S))
+  local version started=$SECONDS
   until version=$(engine_version); do
-    if ((SECONDS >= deadline)); then
+    if refused; then refuse_for_group; fi
+    if ((SECONDS - started >= TIMEOUT_S)); then
       show_log
       die 1 "no answer from $ENDPOINT within $TIMEOUT_S s; the engine's last log lines are above"
+    elif ((SECONDS - started >= 3)) && ! running dockerd; then
+      show_log
+      die 1 "the engine has ended again; its last log lines are above"
     fi
-    if refused; then refuse_for_group; fi
     sleep 0.2
   done
   say "engine $version answers at $ENDPOINT"

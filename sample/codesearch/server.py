@@ -116,6 +116,7 @@ def search_root() -> Path:
 def main() -> None:
     """Serves on all interfaces at `CODESEARCH_PORT` until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
+    logging.getLogger("mcp.server.streamable_http").setLevel(logging.WARNING)  # else a line per request, for no session
     port = int(os.environ.get("CODESEARCH_PORT", "8000"))
     app = create_app(search_root())
     config = uvicorn.Config(app, host="0.0.0.0", port=port, ws="none", timeout_graceful_shutdown=1)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import PurePath
-from typing import Literal
+from typing import Literal, NamedTuple, cast
 
 from tree_sitter import Language, Node, Parser, Query, QueryCursor
 
@@ -66,21 +66,27 @@ class Symbol:
 def find_symbols(path: str, source: bytes) -> list[Symbol]:
     """The definitions in `source`, in its order. Broken code gives what can still be recognised."""
     parser, query = _language(PurePath(path).suffix)
-    found: dict[int, tuple[Node, Kind, str]] = {}
+    found: dict[int, _Definition] = {}
     for _, captures in QueryCursor(query).matches(parser.parse(source).root_node):
         (name,) = captures.pop("name")
-        ((kind, (node,)),) = captures.items()
-        found[node.id] = (node, kind, _text(name))
+        ((capture, (node,)),) = captures.items()
+        found[node.id] = _Definition(node, cast("Kind", capture), _text(name))
 
     symbols = []
-    for node, kind, name in sorted(found.values(), key=lambda entry: entry[0].start_byte):
+    for definition in sorted(found.values(), key=lambda each: each.node.start_byte):
+        node, kind = definition.node, definition.kind
         outer = [found[parent.id] for parent in _parents(node) if parent.id in found]
-        if kind == "function" and outer and outer[0][1] == "class":
+        if kind == "function" and outer and outer[0].kind == "class":
             kind = "method"
-        qualified = ".".join([*(entry[2] for entry in reversed(outer)), name])
-        signature = _signature(node, source)
-        symbols.append(Symbol(path, node.start_point.row + 1, kind, qualified, signature, _doc(node)))
+        qualified = ".".join(each.name for each in [*reversed(outer), definition])
+        symbols.append(Symbol(path, node.start_point.row + 1, kind, qualified, _signature(node, source), _doc(node)))
     return symbols
+
+
+class _Definition(NamedTuple):
+    node: Node
+    kind: Kind
+    name: str
 
 
 @cache
