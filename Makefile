@@ -44,7 +44,7 @@ sample: venv engine root-image ## The sample's real images: built, run, tested
 	$(BIN)/pytest -q tests/integration -m sample
 
 bench: venv engine root-image ## Side-by-side measurements, as ratios
-	$(BIN)/python tests/perf/bench.py
+	$(BIN)/python tests/perf/bench.py $(BENCH)
 
 screenshot: venv engine root-image ## docs/screenshot.svg, from a live session on the sample
 	$(BIN)/python scripts/screenshot.py

@@ -29,7 +29,14 @@ app = typer.Typer(
 
 Directory = Annotated[
     Path,
-    typer.Option("-C", "--directory", metavar="DIR", help="Look for config.toml here and above.", show_default=False),
+    typer.Option(
+        *("-C", "--directory"),
+        metavar="DIR",
+        help="Look for config.toml here and above.",
+        show_default=False,
+        exists=True,
+        file_okay=False,
+    ),
 ]
 ConfigFile = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The config.toml to use.", show_default=False)
@@ -62,6 +69,8 @@ def console(
 ) -> None:
     if context.invoked_subcommand is None:
         run(directory=directory, config=config)
+    else:  # before the command they mean the same as after it
+        context.default_map = {context.invoked_subcommand: {"directory": directory, "config": config}}
 
 
 @app.command()

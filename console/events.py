@@ -343,7 +343,9 @@ def _jsonable(key: str, value: Any) -> Any:
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, float):
-        return iso_time(value) if key in _MOMENTS else round(value, 3)
+        if key in _MOMENTS:
+            return iso_time(value) if value else None  # 0 stands for "unknown"
+        return round(value, 3)
     if isinstance(value, (tuple, list)):
         return [_jsonable(key, item) for item in value]
     if is_dataclass(value) and not isinstance(value, type):

@@ -90,7 +90,3 @@ def paths(names: tuple[str, ...] | list[str], limit: int = 3) -> str:
     """The first few of many paths: `a.py, b.py, +4 more`."""
     shown = ", ".join(printable(name) for name in names[:limit])
     return f"{shown}, +{len(names) - limit} more" if len(names) > limit else shown
-
-
-def _escaped(char: str) -> str:
-    return char.encode("unicode_escape", "surrogatepass").decode()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import sys
+from collections import deque
+from collections.abc import Iterable
 from typing import TextIO
 
 from console import events as ev
 from console.events import Stamped, to_json
-from console.format import clock_time, duration, paths, percent, plural, short_id, size, speedup
+from console.format import clock_time, duration, paths, percent, plural, printable, short_id, size, speedup
 from console.model import BuildStatus, Comparison, Step, StepStatus
 from console.state.store import Store
 
@@ -17,6 +20,9 @@ _GLYPHS = {
     StepStatus.FAILED: "✘ failed",
     StepStatus.CANCELLED: "– cancelled",
 }
+
+_KEPT = re.compile(r"(\x1b\[[0-9;]*m|\t)")
+"""Colours and tabs: what foreign text may hold besides what can be seen."""
 
 
 class PlainFrontEnd:
@@ -36,6 +42,8 @@ class PlainFrontEnd:
         self._out = out or sys.stdout
         self._diagnostics = diagnostics or sys.stderr
         self._told_steps: set[tuple[int, str]] = set()
+        self._app_lines: deque[str] = deque(maxlen=200)
+        """What the app said last; a container that failed to start ends with lines that may have been told already."""
         self._compared: Comparison | None = None
         self.close = store.subscribe(self._take)
 
@@ -46,14 +54,13 @@ class PlainFrontEnd:
             return
         for stamped in batch:
             if isinstance(stamped.event, ev.ErrorOccurred):
-                self._write(self._diagnostics, _error_lines(stamped.event))
+                self._write(self._diagnostics, map(_safe, _error_lines(stamped.event)))
             else:
-                self._write(self._out, self._lines(stamped))
+                self._write(self._out, map(_safe, self._lines(stamped)))
 
     @staticmethod
-    def _write(out: TextIO, lines: list[str]) -> None:
-        if lines:
-            text = "".join(f"{line}\n" for line in lines)
+    def _write(out: TextIO, lines: Iterable[str]) -> None:
+        if text := "".join(f"{line}\n" for line in lines):
             out.write(text.encode(out.encoding or "utf-8", "replace").decode(out.encoding or "utf-8", "replace"))
             out.flush()
 
@@ -63,7 +70,8 @@ class PlainFrontEnd:
             return []
         if isinstance(text, list):
             return text
-        return [f"{clock_time(stamped.at)}  {text}"]
+        head, *more = text.split("\n") if isinstance(stamped.event, ev.BuildFinished) else [text]
+        return [f"{clock_time(stamped.at)}  {head}", *more]
 
     def _text(self, event: ev.Event) -> str | list[str] | None:
         match event:
@@ -89,7 +97,7 @@ class PlainFrontEnd:
             case ev.StepUpdated(build, step):
                 return self._step(build, step)
             case ev.BuildLogged():
-                return [f"          │ {line}" for line in event.lines]
+                return [f"          │ {_last_version(line)}" for line in event.lines]
             case ev.BuildFinished():
                 return _finished(event)
             case ev.ContainerStarted():
@@ -97,11 +105,13 @@ class PlainFrontEnd:
             case ev.ContainerReady():
                 return _ready(event)
             case ev.ContainerLogged():
-                return [f"      app │ {line}" for line in event.lines]
+                self._app_lines.extend(event.lines)
+                return [f"      app │ {_last_version(line)}" for line in event.lines]
             case ev.ContainerExited():
                 return f"the container ended with exit code {event.exit_code}"
             case ev.ContainerRolledBack():
-                return [f"      app │ {line}" for line in event.output]
+                told = set(event.output) <= set(self._app_lines)
+                return [] if told else [f"      app │ {_last_version(line)}" for line in event.output]
             case ev.BaseStale(files):
                 return f"the base image is stale: {paths(files)}"
             case ev.BasePromoted(version):
@@ -130,18 +140,31 @@ class PlainFrontEnd:
         )
 
 
+def _last_version(line: str) -> str:
+    """What a terminal would be left with of a line that rewrites itself with carriage returns, as progress bars do."""
+    return next((part for part in reversed(line.split("\r")) if part), "")
+
+
+def _safe(line: str) -> str:
+    """One line that stays one: control characters and undecodable bytes made visible."""
+    if line.isprintable():
+        return line
+    return "".join(part if index % 2 else printable(part) for index, part in enumerate(_KEPT.split(line)))
+
+
 def _error_lines(event: ev.ErrorOccurred) -> list[str]:
     return [f"splitdeck: {event.message}", *([f"    hint: {event.hint}"] if event.hint else [])]
 
 
-def _finished(event: ev.BuildFinished) -> str | list[str]:
+def _finished(event: ev.BuildFinished) -> str:
     head = f"#{event.build} {event.target.value} {event.status.value} in {duration(event.duration_ms)}"
     if event.status is BuildStatus.OK:
         return f"{head}, {event.cached} of {plural(event.total, 'step')} cached, image {short_id(event.image_id)}"
     failure = event.failure
     if failure is None:
         return head
-    return [head, *(f"{failure.line + offset:>8} │ {line}" for offset, line in enumerate(failure.source))]
+    source = (f"{failure.line + offset:>8} │ {printable(line)}" for offset, line in enumerate(failure.source))
+    return "\n".join([head, *source])
 
 
 def _ready(event: ev.ContainerReady) -> str:

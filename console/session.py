@@ -20,6 +20,7 @@ from console.errors import ExitCode, SplitdeckError
 from console.history.recorder import HistoryRecorder
 from console.history.records import history_path
 from console.history.stages import StageRules
+from console.lock import ProjectLock
 from console.loop.builds import Builds, Identity
 from console.loop.controller import Controller
 from console.loop.fingerprint import BaseInputs, read_base_inputs, status_of
@@ -35,8 +36,9 @@ from console.model import (
 )
 from console.run.runner import ContainerRunner
 from console.state.store import Store
-from console.watch.ignore import IgnoreRules, load_ignore
-from console.watch.watcher import Watcher, WatchScope
+from console.watch.ignore import load_ignore
+from console.watch.scope import Ignored, scope_of
+from console.watch.watcher import Watcher
 
 _STOP_DEADLINE_S = 5.0
 
@@ -61,6 +63,7 @@ class Session:
         self._runner: ContainerRunner | None = None
         self._recorder: HistoryRecorder | None = None
         self._base: TrackedBase | None = None
+        self._lock = ProjectLock(history_path(config.project.name, config.path).with_suffix(".lock"))
 
     async def open(self) -> Controller:
         """Reaches the engine and the history, and makes the loop; nothing is built or watched yet.
@@ -88,14 +91,22 @@ class Session:
         return self._controller
 
     async def start(self) -> None:
-        """Opens what is not open, watches the source and starts the loop."""
+        """Opens what is not open, watches the source and starts the loop.
+
+        Raises:
+            SplitdeckError: As `open` does, or if another session runs on the project.
+        """
+        self._lock.take(self._config.project.name)
         controller = self._controller or await self.open()
         assert self._base is not None
         await self._base.read_inputs()
-        watcher = self._make_watcher(self._base.files)
-        self._watching = asyncio.create_task(self._watch(watcher, controller))
+        watch = self._config.watch
+        ignored = Ignored(self._config)
+        scope = scope_of(self._config, self._base.files)
+        watcher = Watcher(scope, ignored, watch.quiet_ms, watch.ceiling_ms, watch.poll, self._clock)
+        self._watching = asyncio.create_task(self._watch(watcher, ignored, controller))
         files = await asyncio.to_thread(watcher.count_files)
-        roots = tuple(_shown(path, self._config.root) for path in self._config.watch.paths)
+        roots = tuple(_shown(path, self._config.root) for path in watch.paths)
         self._store.dispatch(ev.WatchStarted(roots, files, watcher.polling))
         await controller.start()
 
@@ -117,27 +128,12 @@ class Session:
                 part.close()
         if self._recorder is not None:
             await self._recorder.close()
+        self._lock.release()
 
-    def _make_watcher(self, base_files: frozenset[str]) -> Watcher:
-        config = self._config
-        singles = [config.path, config.app.dockerfile, *(config.root / path for path in sorted(base_files))]
-        scope = WatchScope(config.root, config.watch.paths, tuple(dict.fromkeys(singles)))
-        watch = config.watch
-        rules = load_ignore(config.app.context, config.app.dockerfile)
-        more = IgnoreRules.parse("\n".join(watch.ignore), f"{config.path} [watch] ignore")
-        context = config.app.context
-
-        def ignored(path: str) -> bool:
-            if more.excludes(path):
-                return True
-            absolute = config.root / path
-            return absolute.is_relative_to(context) and rules.excludes(absolute.relative_to(context).as_posix())
-
-        return Watcher(scope, ignored, watch.quiet_ms, watch.ceiling_ms, watch.poll, self._clock)
-
-    async def _watch(self, watcher: Watcher, controller: Controller) -> None:
+    async def _watch(self, watcher: Watcher, ignored: Ignored, controller: Controller) -> None:
         try:
             async for batch in watcher.batches(self._stop_watching):
+                ignored.notice(batch.paths)
                 controller.saved(batch)
         except SplitdeckError as error:
             self._store.dispatch(ev.ErrorOccurred(error.message, error.hint))

@@ -150,7 +150,7 @@ class EngineBuilder:
         """Whether a build of a target could read a path (relative to the project's folder); true where in doubt."""
         recipe = recipe_for(self._config, target)
         place = self._config.root / path
-        if place == recipe.dockerfile:
+        if place == recipe.dockerfile or place.name.endswith(".dockerignore"):
             return True
         if not place.is_relative_to(recipe.context):
             return False

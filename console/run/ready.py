@@ -14,6 +14,7 @@ from console.places import parse_port
 from console.run.container import ContainerState
 
 _CONNECT_S = 2.0
+_HASTY_S = 0.1
 _KEPT_OPEN_S = 0.03
 _ALIVE_MS = 300
 
@@ -41,7 +42,7 @@ def probe_for(run: RunConfig, host: str, state: ContainerState) -> Probe:
     address = _address(run, host, state)
     if ready.http:
         url = ready.http if ready.http.startswith("http://") else f"http://{address}{ready.http}"
-        return Probe(f"GET {url}", _site(url), lambda _state, _log, _alive: _answers(url))
+        return Probe(f"GET {url}", _site(url), lambda _state, _log, alive_ms: _answers(url, alive_ms))
     site = f"http://{address}" if address else ""
     if ready.tcp:
         name, _, port = ready.tcp.rpartition(":")
@@ -81,9 +82,15 @@ def _site(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def _answers(url: str) -> bool:
+def _answers(url: str, alive_ms: float) -> bool:
+    """Whether a GET is answered with less than 400.
+
+    Young containers are asked hastily: the engine's port proxy may take a connection before the container's interface
+    is up and then hold it for a second, where the next attempt would have been answered at once.
+    """
     parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=_CONNECT_S)
+    patience_s = min(_CONNECT_S, max(_HASTY_S, alive_ms / 1000))
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=patience_s)
     try:
         connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""))
         return connection.getresponse().status < 400

@@ -175,15 +175,21 @@ class IgnoreRules:
         return False
 
 
-def load_ignore(context: Path, dockerfile: Path) -> IgnoreRules:
-    """The rules for one build: `<Dockerfile>.dockerignore` beside the Dockerfile, else `.dockerignore` in the context.
+def ignore_files(context: Path, dockerfile: Path) -> tuple[Path, Path]:
+    """Where a build looks for its rules, the first that exists wins.
 
     Source: BuildKit, frontend/dockerui/config.go.
+    """
+    return dockerfile.with_name(f"{dockerfile.name}.dockerignore"), context / ".dockerignore"
+
+
+def load_ignore(context: Path, dockerfile: Path) -> IgnoreRules:
+    """The rules for one build, from the first of its `ignore_files`.
 
     Raises:
         ContextError: If the file cannot be read or holds a pattern that the engine would refuse.
     """
-    for file in (dockerfile.with_name(f"{dockerfile.name}.dockerignore"), context / ".dockerignore"):
+    for file in ignore_files(context, dockerfile):
         try:
             text = file.read_bytes().decode("utf-8", "surrogateescape")
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):

@@ -1,14 +1,17 @@
 """The watcher: saves in the source tree, in batches that a quiet period ends.
 
 watchfiles (Rust, inotify and its kin) does the watching and the batching; here is what to leave out, when a save was
-made, and what to do where the kernel's watches run out.
+made, and looking at the files ourselves where the kernel does not tell of them: network file systems, watches run out,
+a folder that we may not read.
 """
 
 from __future__ import annotations
 
 import asyncio
 import os
+import platform
 from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -22,7 +25,13 @@ from console.model import ChangeBatch, Clock
 Ignored = Callable[[str], bool]
 """Whether a path (relative to the project's folder, posix) is left out."""
 
-_POLL_DELAY_MS = 300
+_Look = Callable[[], dict[str, int]]
+"""Every file that counts with the time of its last change, in nanoseconds. Walks the disk."""
+
+_POLL_DELAY_S = 0.3
+_POLL_SHARE = 0.2
+"""Of the time that polling may take at most: looking at a huge tree makes the pauses longer."""
+_ATTEMPTS = 3
 _PLAUSIBLE_AGE_S = 10.0
 _JUST_NOW_S = 2.0
 
@@ -68,13 +77,12 @@ class Watcher:
         # watchfiles ends a batch at the first of its steps that brought nothing new: two steps make one quiet period.
         self._step_ms = max(1, quiet_ms // 2)
         self._ceiling_ms = ceiling_ms
-        self.polling = poll == "true"
+        self.polling = poll == "true" or (poll == "auto" and _is_wsl())
         self._may_poll = poll != "false"
         self._clock = clock
         self._files = {str(path) for path in scope.files}
         self._default = DefaultFilter()
         self._numbers = 0
-        self._last_look: dict[str, int] | None = None
 
     def count_files(self) -> int:
         """How many files are watched now. Walks the trees: call it from a thread."""
@@ -89,8 +97,12 @@ class Watcher:
         queue: asyncio.Queue[set[str] | BaseException] = asyncio.Queue()
         folders = {path.parent for path in self._scope.files}
         tasks = [
-            asyncio.create_task(self._collect(queue, self._scope.trees, self._counts, stop, recursive=True)),
-            asyncio.create_task(self._collect(queue, folders, self._is_single, stop, recursive=False)),
+            asyncio.create_task(
+                self._collect(queue, self._scope.trees, self._counts, self._look_at_trees, stop, recursive=True)
+            ),
+            asyncio.create_task(
+                self._collect(queue, folders, self._is_single, self._look_at_files, stop, recursive=False)
+            ),
         ]
         ended = asyncio.create_task(stop.wait())
         try:
@@ -114,14 +126,21 @@ class Watcher:
         queue: asyncio.Queue[set[str] | BaseException],
         places: Iterable[Path],
         counts: Callable[[Change, str], bool],
+        look: _Look,
         stop: asyncio.Event,
         *,
         recursive: bool,
     ) -> None:
         places = tuple(places)
-        if not places:
-            return
-        while not stop.is_set():
+        before: dict[str, int] | None = None
+        attempts = 0
+        while places and not stop.is_set():
+            if self.polling:
+                if all(map(Path.exists, places)):
+                    await self._poll(queue, look, stop)
+                else:
+                    queue.put_nowait(_unwatchable(FileNotFoundError("no such file or folder")))
+                return
             try:
                 async for changes in awatch(
                     *places,
@@ -129,34 +148,58 @@ class Watcher:
                     debounce=self._ceiling_ms,
                     step=self._step_ms,
                     stop_event=stop,
-                    force_polling=self.polling or None,
-                    poll_delay_ms=_POLL_DELAY_MS,
+                    force_polling=False,
                     recursive=recursive,
-                    ignore_permission_denied=True,
+                    # True would hide every error and leave whatever comes after it unwatched.
+                    ignore_permission_denied=False,
                 ):
                     queue.put_nowait({path for _, path in changes})
             except Exception as group:  # noqa: BLE001 - awatch wraps what its thread raises in a group
                 error = _innermost(group)
-                if isinstance(error, WatchfilesRustInternalError):
+                attempts += 1
+                if isinstance(error, WatchfilesRustInternalError) and "decode path" in str(error):
                     # An event (reading is one too) on a file whose name is not UTF-8 ends the watch: begin anew, and
                     # look for ourselves what was saved.
-                    missed = await asyncio.to_thread(self._changed_since_last_look, places)
+                    now = await asyncio.to_thread(look)
+                    missed = self._just_written(now) if before is None else _differing(before, now)
+                    before = now
                     if missed:
                         queue.put_nowait(missed)
-                elif isinstance(error, OSError) and self._may_poll and not self.polling:
-                    self.polling = True  # out of inotify watches: looking at the files still works
+                elif isinstance(error, FileNotFoundError) and attempts < _ATTEMPTS and all(map(Path.exists, places)):
+                    continue  # a folder went away while it was being added
+                elif self._may_poll and not isinstance(error, FileNotFoundError):
+                    self.polling = True
                 else:
                     queue.put_nowait(_unwatchable(error))
                     return
 
-    def _changed_since_last_look(self, places: Iterable[Path]) -> set[str]:
-        """The files that differ from the last time this was asked; the first time those written just now."""
-        now = {path: _changed_at_ns(path) for tree in places for path in self._walk(tree)}
-        before, self._last_look = self._last_look, now
-        if before is None:
-            recent = (self._clock.now() - _JUST_NOW_S) * 1e9
-            return {path for path, changed_at in now.items() if changed_at >= recent}
-        return {path for path in now.keys() | before.keys() if now.get(path) != before.get(path)}
+    async def _poll(self, queue: asyncio.Queue[set[str] | BaseException], look: _Look, stop: asyncio.Event) -> None:
+        """Looks at the files ourselves. watchfiles' own polling takes two saves within a second for one."""
+        before = await asyncio.to_thread(look)
+        found: set[str] = set()
+        found_at = 0.0
+        pause_s = _POLL_DELAY_S
+        while not await _is_set_within(pause_s, stop):
+            began = self._clock.monotonic()
+            now = await asyncio.to_thread(look)
+            took_s = self._clock.monotonic() - began
+            more, before = _differing(before, now), now
+            found_at = found_at if found else began
+            found |= more
+            if found and (not more or (began - found_at) * 1000 >= self._ceiling_ms):
+                queue.put_nowait(found)
+                found = set()
+            pause_s = self._step_ms * 2 / 1000 if found else max(_POLL_DELAY_S, took_s / _POLL_SHARE)
+
+    def _look_at_trees(self) -> dict[str, int]:
+        return {path: _changed_at_ns(path) for tree in self._scope.trees for path in self._walk(tree)}
+
+    def _look_at_files(self) -> dict[str, int]:
+        return {path: _changed_at_ns(path) for path in self._files}
+
+    def _just_written(self, now: dict[str, int]) -> set[str]:
+        recent = (self._clock.now() - _JUST_NOW_S) * 1e9
+        return {path for path, changed_at in now.items() if changed_at >= recent}
 
     def _counts(self, _change: Change, path: str) -> bool:
         if not self._default(_change, path) or path in self._files:
@@ -190,12 +233,28 @@ class Watcher:
             yield from (path for name in files if self._counts(Change.added, path := f"{folder}/{name}"))
 
 
+def _is_wsl() -> bool:
+    """Windows drives there tell nothing of their changes."""
+    return "microsoft-standard" in platform.release()
+
+
 def _is_empty_folder(path: str) -> bool:
     """A new folder is no save, but one that was moved here with files in it is: they are not reported one by one."""
     try:
-        return not any(os.scandir(path))
+        with os.scandir(path) as entries:
+            return not any(entries)
     except OSError:
         return False
+
+
+async def _is_set_within(seconds: float, event: asyncio.Event) -> bool:
+    with suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(event.wait(), seconds)
+    return event.is_set()
+
+
+def _differing(before: dict[str, int], now: dict[str, int]) -> set[str]:
+    return {path for path in now.keys() | before.keys() if now.get(path) != before.get(path)}
 
 
 def _saved_at(path: str) -> float:

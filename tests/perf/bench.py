@@ -137,11 +137,16 @@ class Row:
 
     def markdown(self, floor: Row | None) -> str:
         low, high = min(self.samples_ms), max(self.samples_ms)
-        ratio = "" if floor is None else f"{self.median_ms / floor.median_ms:.2f} ×"
+        ratio = "" if floor is None else ratio_text(self.median_ms / floor.median_ms)
         return (
             f"| {self.what} | {len(self.samples_ms)} | {duration(self.median_ms)} "
             f"| {duration(low)} – {duration(high)} | {ratio} |"
         )
+
+
+def ratio_text(ratio: float) -> str:
+    """`1.45 ×`, or `1/402` where one side is out of the other's sight."""
+    return f"{ratio:.2f} ×" if ratio >= 0.1 else f"1/{1 / ratio:.0f}"
 
 
 def table(title: str, note: str, rows: list[Row], floor: Row | None = None) -> str:
@@ -309,12 +314,23 @@ def machine() -> str:
     )
 
 
+def update_readme() -> None:
+    """Puts the report between the README's two markers, one heading level deeper."""
+    readme = ROOT / "README.md"
+    before, begin, rest = readme.read_text().partition("<!-- measured -->")
+    _, end, after = rest.partition("<!-- /measured -->")
+    if not begin or not end:
+        raise SystemExit("README.md has lost its two markers")
+    body = REPORT.read_text().partition("\n")[2].replace("\n## ", "\n### ").strip()
+    readme.write_text(f"{before}{begin}\n## Measured\n\n{body}\n\n{end}{after}")
+
+
 def main() -> None:
     benches = {"one-file": (bench_one_file, 10), "sample": (bench_sample, 5), "legacy": (bench_legacy, 3)}
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("what", nargs="*", help=f"of {', '.join(benches)}; default: one-file and sample")
     parser.add_argument("--rounds", type=int, help="in place of each benchmark's own number")
-    parser.add_argument("--write", action="store_true", help=f"write the tables to {REPORT.relative_to(ROOT)} too")
+    parser.add_argument("--write", action="store_true", help=f"write {REPORT.relative_to(ROOT)} and the README's part")
     options = parser.parse_args()
     chosen = options.what or ["one-file", "sample"]
     unknown = set(chosen) - benches.keys()
@@ -332,6 +348,7 @@ def main() -> None:
             f"# Benchmarks\n\nWritten by `{command}` on {at}: {machine()}. Sides of a table took turns in one run.\n\n"
         )
         REPORT.write_text(head + "\n".join(tables))
+        update_readme()
 
 
 if __name__ == "__main__":

@@ -1,0 +1,237 @@
+"""The headless front end: a session told as text lines and as JSON lines."""
+
+from __future__ import annotations
+
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from console import events as ev
+from console.format import clock_time
+from console.model import (
+    BuildStatus,
+    Comparison,
+    ContextSummary,
+    Scenario,
+    Step,
+    StepKind,
+    StepStatus,
+    Target,
+    Track,
+    TrackSummary,
+)
+from console.plain import PlainFrontEnd
+from console.state.store import Store
+from tests.ui.story import START, story, until
+
+
+class Bench:
+    """A front end and what it has written."""
+
+    def __init__(self, *, as_json: bool = False) -> None:
+        self.store = Store()
+        self.out, self.diagnostics = io.StringIO(), io.StringIO()
+        self.front_end = PlainFrontEnd(self.store, as_json=as_json, out=self.out, diagnostics=self.diagnostics)
+
+    def tell(self, *events: ev.Event) -> list[str]:
+        """The lines that these events lead to, without the time before them."""
+        before = len(self.out.getvalue())
+        for event in events:
+            self.store.dispatch(event, START)
+        self.store.drain()
+        stamp = f"{clock_time(START)}  "
+        return [line.removeprefix(stamp) for line in self.out.getvalue()[before:].split("\n")[:-1]]
+
+    def scene(self, name: str) -> str:
+        """What is written during one scene of the story."""
+        for scene, events in story():
+            before = len(self.out.getvalue())
+            for stamped in events:
+                self.store.dispatch(stamped.event, stamped.at)
+            self.store.drain()
+            if scene == name:
+                return self.out.getvalue()[before:]
+        raise KeyError(name)
+
+
+def test_the_session_begins_with_what_it_works_on() -> None:
+    times = [clock_time(START + after) for after in (0, 0.12, 0.17)]
+    assert Bench().scene("connected").splitlines() == [
+        f"{times[0]}  splitdeck 0.1.0 on codesearch (/home/dev/codesearch/config.toml)",
+        f"{times[1]}  engine: docker 28.5.1, buildkit, overlay2, unix:///var/run/docker.sock",
+        f"{times[2]}  watching 214 files in src, pyproject.toml",
+    ]
+
+
+def test_a_save_until_it_is_served() -> None:
+    text = Bench().scene("building")
+    for expected in (
+        "saved src/codesearch/server.py, src/codesearch/index.py (noticed after 31 ms)\n",
+        "#42 app codesearch:dev: save #42\n",
+        "#42 context: 3 files, 18.2 kB in 4 ms\n",
+        "#42 [4/5] COPY src/ src/  ⚡ cached\n",
+    ):
+        assert expected in text
+    assert "internal" not in text, "the builder's own steps are no news"
+    text = Bench().scene("served")
+    assert "#42 [5/5] RUN python -m compileall -q src  ✔ 61 ms\n" in text
+    assert "#42 app ok in 118 ms, 4 of 5 steps cached, image dddddddddddd\n" in text
+    assert "      app │ INFO: Application startup complete.\n" in text
+    assert "save-to-ready 351 ms (detect 31, wait 2, context 4, build 118, swap 152, ready 44 ms)\n" in text
+
+
+def test_a_failed_build_shows_its_place_and_its_output_and_the_error_goes_to_diagnostics() -> None:
+    bench = Bench()
+    text = bench.scene("failed")
+    assert "          │ SyntaxError: '(' was never closed\n" in text
+    assert "✘ failed 83 ms\n" in text
+    assert "       9 │ RUN python -m compileall -q src\n" in text
+    assert "docker/app.Dockerfile:9" not in text
+    assert bench.diagnostics.getvalue().splitlines() == [
+        "splitdeck: build #43 failed in docker/app.Dockerfile:9",
+        "    hint: the app still runs your save before",
+    ]
+
+
+def test_every_line_but_foreign_text_has_its_time() -> None:
+    bench = Bench()
+    bench.scene("rolled_back")
+    bare = [line for line in bench.out.getvalue().splitlines() if not line[:8].replace(":", "").isdigit()]
+    assert [line for line in bare if " │ " not in line] == []
+
+
+def test_the_comparison_is_told_once_both_sides_are_measured_and_when_it_changes() -> None:
+    bench = Bench()
+    assert "code-change: legacy 2 m 03 s (n=5), split 349 ms (n=12), ×354, 99.7 % saved" in bench.scene("compared")
+    one = TrackSummary(1, 1000.0, 1000.0, 1000.0, START)
+    assert bench.tell(ev.ComparisonUpdated(Comparison(Scenario.COLD, legacy=one))) == []
+    both = ev.ComparisonUpdated(Comparison(Scenario.COLD, legacy=one, split=replace(one, median_ms=500.0)))
+    assert bench.tell(both, both) == ["cold: legacy 1.00 s (n=1), split 500 ms (n=1), ×2.0, 50.0 % saved"]
+
+
+def test_the_last_lines_of_a_failed_container_are_not_told_twice() -> None:
+    text = Bench().scene("rolled_back")
+    assert text.count("KeyError: 'CODESEARCH_INDEX'") == 1
+    assert Bench().tell(ev.ContainerRolledBack("a", "b", "it ended", ("unseen",))) == ["      app │ unseen"]
+
+
+@pytest.mark.parametrize(
+    ("event", "line"),
+    [
+        (ev.WatchPaused(True), "paused"),
+        (ev.WatchPaused(False), "watching again"),
+        (ev.WatchStarted(("src",), 1, polling=True), "polling 1 file in src"),
+        (ev.PlanMade(1, None, "hold", "nothing reads it"), "hold: nothing reads it"),
+        (ev.ContainerExited("c", 137), "the container ended with exit code 137"),
+        (ev.ContainerReady("c", 1, None, ""), "✔ ready"),
+        (ev.BaseStale(("requirements.txt",)), "the base image is stale: requirements.txt"),
+        (ev.BasePromoted("2026.11.23", "f"), "the base is 2026.11.23 now"),
+        (
+            ev.ContextSent(3, ContextSummary(1, 10, "d", 1.0, ("run/a.sock",))),
+            "#3 context: 1 file, 10 B in 1 ms; left out run/a.sock",
+        ),
+        (
+            ev.BuildFinished(3, Target.APP, Track.SPLIT, BuildStatus.CANCELLED, 40.0, 1.0, (), 0, 0, "", 0),
+            "#3 app cancelled in 40 ms",
+        ),
+    ],
+)
+def test_other_news(event: ev.Event, line: str) -> None:
+    assert Bench().tell(event) == [line]
+
+
+def test_what_is_for_the_screen_only_is_not_told() -> None:
+    assert Bench().tell(ev.PlanMade(1, "build app", None, "saved a.py")) == []
+
+
+def test_a_step_is_told_once_per_build_when_it_has_ended() -> None:
+    bench = Bench()
+    step = Step("s", "[2/2] RUN x", StepKind.INSTRUCTION, StepStatus.RUNNING, 2, 2, duration_ms=5)
+    done = replace(step, status=StepStatus.DONE)
+    told = bench.tell(*(ev.StepUpdated(build, each) for build in (1, 2) for each in (step, done, done)))
+    assert told == ["#1 [2/2] RUN x  ✔ 5 ms", "#2 [2/2] RUN x  ✔ 5 ms"]
+
+
+HOSTILE = "a\nb\x0bc\x1b[2Jd\x85e\u2028f\udce9g\x00h"
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        ev.ChangeDetected(1, (HOSTILE,), START, 1.0),
+        ev.PlanMade(1, None, "hold", HOSTILE),
+        ev.BuildStarted(1, Target.APP, Track.SPLIT, "shop", HOSTILE),
+        ev.BuildLogged(stream="stdout", lines=(HOSTILE,), build=1, target=Target.APP, step="s"),
+        ev.ContainerLogged(stream="stdout", lines=(HOSTILE,), container="c"),
+        ev.ContainerRolledBack("a", "", "it ended", (HOSTILE,)),
+    ],
+    ids=lambda event: event.name,
+)
+def test_foreign_text_stays_on_its_line_and_cannot_steer_the_terminal(event: ev.Event) -> None:
+    bench = Bench()
+    (line,) = bench.tell(event)
+    assert line.isprintable()
+    assert r"a\nb\x0bc\x1b[2Jd\x85e\u2028f\udce9g\x00h" in line
+    (line,) = Bench(as_json=True).tell(event)
+    assert line.isascii()
+    assert line.isprintable()
+
+
+def test_an_error_of_several_lines_is_one() -> None:
+    bench = Bench()
+    bench.tell(ev.ErrorOccurred("first\nsecond"))
+    assert bench.diagnostics.getvalue() == "splitdeck: first\\nsecond\n"
+
+
+def test_colours_and_tabs_stay_and_progress_bars_show_their_last_state() -> None:
+    (line,) = Bench().tell(
+        ev.ContainerLogged(stream="stdout", lines=("10 %\r\x1b[32m100 %\x1b[0m\tdone\r",), container="c")
+    )
+    assert line == "      app │ \x1b[32m100 %\x1b[0m\tdone"
+
+
+def test_what_the_output_cannot_encode_is_replaced() -> None:
+    raw = io.BytesIO()
+    store = Store()
+    out = io.TextIOWrapper(raw, encoding="ascii")
+    PlainFrontEnd(store, as_json=False, out=out)
+    store.dispatch(ev.ContainerReady("c", 1, None, "http://here"), START)
+    store.drain()
+    assert raw.getvalue().endswith(b"? ready at http://here\n"), "and it is flushed"
+    out.detach()
+
+
+def test_json_is_one_object_per_event_and_log_line_and_errors_are_among_them() -> None:
+    bench = Bench(as_json=True)
+    told = until("rolled_back")
+    for stamped in told:
+        bench.store.dispatch(stamped.event, stamped.at)
+    bench.store.drain()
+    names = [json.loads(line)["event"] for line in bench.out.getvalue().splitlines()]
+    expected = [
+        stamped.event.name
+        for stamped in told
+        for _ in (stamped.event.lines if isinstance(stamped.event, ev.LogEvent) else "1")
+    ]
+    assert names == expected
+    assert names.count("error") == 2
+    assert bench.diagnostics.getvalue() == ""
+
+
+def test_after_close_nothing_more_is_written() -> None:
+    bench = Bench()
+    bench.front_end.close()
+    assert bench.tell(ev.WatchPaused(True)) == []
+
+
+def test_by_default_results_and_diagnostics_go_their_own_ways(capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store()
+    PlainFrontEnd(store, as_json=False)
+    store.dispatch(ev.WatchPaused(True))
+    store.dispatch(ev.ErrorOccurred("no", "yes"))
+    store.drain()
+    captured = capsys.readouterr()
+    assert captured.out.endswith("  paused\n")
+    assert captured.err == "splitdeck: no\n    hint: yes\n"

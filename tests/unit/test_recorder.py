@@ -1,0 +1,162 @@
+"""The recorder: every build is kept under its scenario, and the comparison that says most is shown."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from console.config import CompareConfig
+from console.history.recorder import HistoryRecorder
+from console.model import BuildStatus, Comparison, Sample, Scenario, Step, StepKind, StepStatus, Target
+from tests.fakes import FakeClock
+
+PLACE = ("docker 28 buildkit", "laptop")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "history.db"
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock()
+
+
+@pytest.fixture
+async def recorder(path: Path, clock: FakeClock) -> AsyncIterator[HistoryRecorder]:
+    recorder = HistoryRecorder(path, CompareConfig(), *PLACE, clock)
+    assert await recorder.open() == (1, "")
+    yield recorder
+    await recorder.close()
+
+
+class Measured:
+    """Makes samples one after the other."""
+
+    def __init__(self, recorder: HistoryRecorder, clock: FakeClock) -> None:
+        self._recorder = recorder
+        self._clock = clock
+
+    async def __call__(
+        self, target: Target, ms: float, context: str, *, cached: int = 1, no_cache: bool = False, deps: str = "base 1"
+    ) -> Comparison:
+        """A build of two instructions of which some came from the cache."""
+        self._clock.advance(60)
+        steps = tuple(
+            Step(name, name, StepKind.INSTRUCTION, StepStatus.CACHED if number < cached else StepStatus.DONE, number, 2)
+            for number, name in enumerate(("[1/2] RUN pip install", "[2/2] COPY . ."))
+        )
+        sample = Sample(
+            target,
+            Scenario.CODE_CHANGE,
+            self._clock.now(),
+            ms,
+            BuildStatus.OK,
+            *PLACE,
+            context_digest=context,
+            base_id=deps,
+            no_cache=no_cache,
+            steps=steps,
+        )
+        return await self._recorder.record(sample)
+
+
+@pytest.fixture
+def measured(recorder: HistoryRecorder, clock: FakeClock) -> Measured:
+    return Measured(recorder, clock)
+
+
+async def test_nothing_measured_is_an_empty_comparison_of_code_changes(recorder: HistoryRecorder) -> None:
+    comparison = await recorder.comparison()
+    assert (comparison.scenario, comparison.legacy, comparison.split) == (Scenario.CODE_CHANGE, None, None)
+    assert comparison.elsewhere == ()
+
+
+async def test_the_first_build_is_cold_and_tells_so(measured: Measured) -> None:
+    comparison = await measured(Target.APP, 900, "a", cached=0)
+    assert (comparison.scenario, comparison.split) == (Scenario.CODE_CHANGE, None)
+    assert [(other.scenario, other.median_ms) for other in comparison.elsewhere] == [(Scenario.COLD, 900)]
+
+
+async def test_both_sides_cold_are_compared_until_both_have_seen_a_code_change(measured: Measured) -> None:
+    await measured(Target.LEGACY, 100_000, "a", no_cache=True)
+    comparison = await measured(Target.APP, 1_000, "a", no_cache=True)
+    assert (comparison.scenario, comparison.speedup) == (Scenario.COLD, 100.0)
+
+    comparison = await measured(Target.APP, 400, "b")
+    assert comparison.scenario is Scenario.COLD, "legacy has not seen one yet"
+
+    comparison = await measured(Target.LEGACY, 80_000, "b")
+    assert (comparison.scenario, comparison.speedup) == (Scenario.CODE_CHANGE, 200.0)
+    assert comparison.elsewhere == ()
+
+    comparison = await measured(Target.APP, 1_000, "b", no_cache=True)
+    assert comparison.scenario is Scenario.CODE_CHANGE, "cold ones do not displace it"
+    assert comparison.split is not None
+    assert comparison.split.n == 1
+
+
+async def test_builds_of_unequal_scenarios_are_not_mixed(measured: Measured) -> None:
+    await measured(Target.APP, 900, "a", cached=0)
+    await measured(Target.APP, 50, "a", cached=2)
+    comparison = await measured(Target.APP, 5_000, "b", deps="base 2")
+    assert comparison.split is None
+    assert {other.scenario: other.n for other in comparison.elsewhere} == {
+        Scenario.COLD: 1,
+        Scenario.NO_CHANGE: 1,
+        Scenario.DEPS_CHANGE: 1,
+    }
+    comparison = await measured(Target.APP, 400, "c", deps="base 2")
+    assert comparison.split is not None
+    assert (comparison.split.n, comparison.split.median_ms) == (1, 400)
+
+
+async def test_what_failed_or_ran_beside_another_is_kept_but_not_compared(
+    recorder: HistoryRecorder, measured: Measured, clock: FakeClock
+) -> None:
+    await measured(Target.APP, 400, "a")
+    base = Sample(Target.APP, Scenario.CODE_CHANGE, clock.now() + 1, 9_999, BuildStatus.OK, *PLACE, context_digest="z")
+    await recorder.record(replace(base, alongside=True))
+    comparison = await recorder.record(replace(base, status=BuildStatus.FAILED))
+    assert comparison.split is not None
+    assert comparison.split.recent_ms == (400,)
+
+
+async def test_builds_of_another_place_count_for_nothing_here(
+    recorder: HistoryRecorder, measured: Measured, path: Path, clock: FakeClock
+) -> None:
+    await measured(Target.APP, 400, "a")
+    await measured(Target.LEGACY, 40_000, "a")
+    elsewhere = HistoryRecorder(path, CompareConfig(), "docker 29 buildkit", "laptop", clock)
+    assert await elsewhere.open() == (3, "")
+    comparison = await elsewhere.comparison()
+    assert (comparison.legacy, comparison.split) == (None, None)
+    await elsewhere.close()
+
+
+async def test_the_day_counts_what_was_saved_and_what_the_base_cost(measured: Measured, clock: FakeClock) -> None:
+    await measured(Target.LEGACY, 40_000, "a")
+    await measured(Target.APP, 400, "a")
+    clock.advance(86_400)
+    await measured(Target.BASE, 90_000, "", no_cache=True)
+    comparison = await measured(Target.APP, 600, "b")
+    assert comparison.saved_today_ms == 39_400
+    assert comparison.base_cost_today_ms == 90_000
+
+
+async def test_numbers_go_on_and_a_lost_history_is_told(measured: Measured, path: Path, clock: FakeClock) -> None:
+    await measured(Target.APP, 400, "a")
+    again = HistoryRecorder(path, CompareConfig(), *PLACE, clock)
+    assert await again.open() == (2, "")
+    assert (await again.comparison()).split is not None
+    await again.close()
+    path.with_name("torn.db").write_text("this is no database, but long enough to be taken for something else")
+    torn = HistoryRecorder(path.with_name("torn.db"), CompareConfig(), *PLACE, clock)
+    number, notice = await torn.open()
+    assert number == 1
+    assert "a new history begins" in notice
+    await torn.close()

@@ -1,0 +1,53 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from console.errors import ConfigError
+from console.lock import ProjectLock
+from console.watch.scope import Ignored, scope_of
+from tests.fakes import make_project
+
+
+def test_single_files_are_watched_wherever_they_lie(tmp_path: Path) -> None:
+    scope = scope_of(make_project(tmp_path), {"requirements.txt"})
+    names = {path.relative_to(tmp_path).as_posix() for path in scope.files}
+    assert names == {
+        "config.toml",
+        "app.Dockerfile",
+        "app.Dockerfile.dockerignore",
+        ".dockerignore",
+        "requirements.txt",
+    }
+    assert scope.trees == (tmp_path,)
+
+
+def test_ignore_rules_follow_their_file(tmp_path: Path) -> None:
+    (tmp_path / ".dockerignore").write_text("*.log\n")
+    ignored = Ignored(make_project(tmp_path, extra='[watch]\nignore = ["notes"]\n'))
+    assert [ignored(path) for path in ("a.log", "notes/x.py", "a.tmp", "app.py")] == [True, True, False, False]
+    (tmp_path / ".dockerignore").write_text("*.tmp\n")
+    ignored.notice(["app.py"])
+    assert ignored("a.log"), "nobody said that the file changed"
+    ignored.notice([".dockerignore"])
+    assert [ignored(path) for path in ("a.log", "a.tmp")] == [False, True]
+    (tmp_path / ".dockerignore").write_text("[\n")
+    ignored.notice([".dockerignore"])
+    assert ignored("a.tmp"), "the last rules that made sense hold"
+
+
+def test_one_session_per_project(tmp_path: Path) -> None:
+    first, second = ProjectLock(tmp_path / "state" / "x.lock"), ProjectLock(tmp_path / "state" / "x.lock")
+    first.take("demo")
+    with pytest.raises(ConfigError, match="runs on demo already"):
+        second.take("demo")
+    first.release()
+    second.take("demo")
+    second.release()
+    second.release()
+
+
+def test_without_a_state_directory_there_is_no_lock_and_no_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    ProjectLock(tmp_path / "file" / "x.lock").take("demo")
