@@ -120,12 +120,13 @@ def engine_errors(doing: str) -> Iterator[None]:
     """Turns docker-py's exceptions within the block into an `EngineError` that says what was being done."""
     from docker.errors import APIError, DockerException
     from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
 
     try:
         yield
     except APIError as error:
         raise EngineError(f"{doing}: {error.explanation or error}") from error
-    except RequestException as error:
+    except (RequestException, HTTPError, ConnectionError) as error:  # a stream that breaks off raises urllib3's own
         raise EngineUnreachableError(
             f"{doing}: the container engine went away ({_innermost(error)})", _START_HINT
         ) from error

@@ -112,6 +112,10 @@ class Builds:
             hint = error.hint
             duration_ms = (self._clock.now() - started_at) * 1000
             outcome = BuildOutcome(BuildStatus.FAILED, duration_ms, failure=StepFailure("", error.message))
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not end the loop
+            message, hint = defect(error)
+            duration_ms = (self._clock.now() - started_at) * 1000
+            outcome = BuildOutcome(BuildStatus.FAILED, duration_ms, failure=StepFailure("", message))
         finally:
             self.running.discard(target)
         finished = FinishedBuild(number, outcome, self._clock.now())
@@ -211,8 +215,23 @@ class Builds:
         except SplitdeckError as error:
             self._emit(ev.ErrorOccurred(error.message, error.hint))
             return
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not end the loop
+            self._emit(ev.ErrorOccurred(*defect(error)))
+            return
         if comparison is not None:
             self._emit(ev.ComparisonUpdated(comparison))
+
+
+def defect(error: Exception) -> tuple[str, str]:
+    """An exception that nobody foresaw, as message and hint."""
+    place = error.__traceback__
+    while place is not None and place.tb_next is not None:
+        place = place.tb_next
+    where = f" in {place.tb_frame.f_code.co_name}, line {place.tb_lineno}" if place is not None else ""
+    return (
+        f"splitdeck met an error of its own: {type(error).__name__}: {error}{where}",
+        "this is a defect, please report it with these words; the loop goes on",
+    )
 
 
 def _told(target: Target, number: int, failure: StepFailure, hint: str, *, serving: bool) -> tuple[str, str]:

@@ -17,7 +17,7 @@ from console.config import Config
 from console.errors import SplitdeckError
 from console.format import paths as some_paths
 from console.format import short_id
-from console.loop.builds import Builds, FinishedBuild
+from console.loop.builds import Builds, FinishedBuild, defect
 from console.loop.plan import Plan, Situation, plan
 from console.loop.ports import AppRunner, BaseImages, Emit
 from console.model import BaseStatus, BuildOutcome, BuildStatus, ChangeBatch, Target
@@ -345,7 +345,9 @@ class Controller:
             return await doing
         except SplitdeckError as error:
             self._emit(ev.ErrorOccurred(error.message, error.hint))
-            return None
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not end the loop
+            self._emit(ev.ErrorOccurred(*defect(error)))
+        return None
 
 
 def _joined(earlier: ChangeBatch, later: ChangeBatch) -> ChangeBatch:

@@ -317,6 +317,23 @@ def test_a_lost_engine_is_told_and_the_next_swap_works(monkeypatch: pytest.Monke
     assert bench.engine.running == ["three"]
 
 
+def test_an_old_one_that_does_not_stop_is_left_to_the_next_swap(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench().serving("one")
+
+    def refuse(_container: Container, _grace_s: int) -> None:
+        raise ContainerError("cannot stop container: permission denied")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(bench.engine, "stop", refuse)
+        with pytest.raises(ContainerError, match="permission denied"):
+            bench.swap("two")
+    assert bench.engine.running == ["one"]
+    assert not bench.swapper.serves("one", "digest"), "another one is on trial"
+    assert bench.swap("one").status is SwapStatus.READY
+    bench.swapper.tidy()
+    assert list(bench.engine.rows) == ["c3"]
+
+
 def test_serves_tells_whether_a_swap_would_change_anything() -> None:
     bench = Bench(two="superseded")
     assert not bench.swapper.serves("one", "digest"), "nothing serves yet"
