@@ -41,13 +41,15 @@ class FakeClock:
         self.at += seconds
 
 
-def make_project(folder: Path, *, extra: str = "", legacy: bool = True) -> Config:
+def make_project(folder: Path, *, extra: str = "", legacy: bool = True, on_change: str = "ask") -> Config:
     """A small project on disk, with its config loaded."""
     (folder / "base.Dockerfile").write_text("FROM scratch\nCOPY requirements.txt /\n")
     (folder / "app.Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY app.py /\n")
     (folder / "requirements.txt").write_text("heavy==1\n")
     (folder / "app.py").write_text("print('hello')\n")
-    text = '[project]\nname = "demo"\n[base]\ndockerfile = "base.Dockerfile"\n[app]\ndockerfile = "app.Dockerfile"\n'
+    text = '[project]\nname = "demo"\n[base]\ndockerfile = "base.Dockerfile"\non_change = "@"\n'
+    text += '[app]\ndockerfile = "app.Dockerfile"\n'
+    text = text.replace("@", on_change)
     if legacy:
         (folder / "Dockerfile.legacy").write_text("FROM scratch\nCOPY . /\n")
         text += '[legacy]\ndockerfile = "Dockerfile.legacy"\n'

@@ -105,6 +105,8 @@ class Controller:
             self._emit(ev.PlanMade(batch.number, None, "hold", decision.reason))
             if self._paused:
                 self._held = batch if self._held is None else _joined(self._held, batch)
+            elif decision.follows:
+                self._wanted = _AppRequest(f"saved {some_paths(batch.paths)}", batch).after(self._wanted)
             self._check_base_if_touched(batch)
             return
         self._emit(ev.PlanMade(batch.number, decision.summary, None, decision.reason))
@@ -256,6 +258,9 @@ class Controller:
         finished = await self._build(Target.BASE, reason)
         if finished.outcome.status is BuildStatus.OK:
             await self._promoted()
+            if self._base is not None and self._base.stale_files and self._config.base.on_change == "build":
+                await self._base_lane(f"saved {some_paths(self._base.stale_files)} meanwhile")
+                return
             self._want(_AppRequest("there is a new base image"))
             return
         await self._keep_serving()

@@ -43,9 +43,11 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """Nothing is built, and why."""
+    """Nothing is built now, and why."""
 
     reason: str
+    follows: bool = False
+    """What was saved is served by something that is under way already."""
 
 
 def plan(changed: tuple[str, ...], situation: Situation) -> Plan | Hold:
@@ -60,7 +62,7 @@ def plan(changed: tuple[str, ...], situation: Situation) -> Plan | Hold:
     cancels = situation.building and situation.on_busy == "restart"
     if not situation.base_present:
         if situation.base_building:
-            return Hold("the base image is being built; the app follows by itself")
+            return Hold("the base image is being built; the app follows by itself", follows=True)
         return Plan((Target.BASE, Target.APP), f"saved {some_paths(relevant)}; there is no base image yet", cancels)
     for_base = [path for path in relevant if path in situation.base_inputs]
     if for_base and situation.on_base_change == "build":

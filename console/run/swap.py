@@ -123,6 +123,8 @@ class Swapper:
         self._superseded.clear()
         if self.good is None:
             return None
+        if self._trial is None and self._runtime.state_of(self.good).running:
+            return self.confirm()
         self._give_up_trial(observer)
         return self._start(self.good, observer, self._clock.monotonic())
 

@@ -60,13 +60,13 @@ class Bench:
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Callable[..., Bench]:
-    def make(extra: str = "", *, base_present: bool = True) -> Bench:
-        config = make_project(tmp_path, extra=extra)
-        builder, runner, base, recorder = FakeBuilder(), FakeRunner(), FakeBase(base_present), FakeRecorder()
+    def make(extra: str = "", *, base_present: bool = True, base: str = "ask") -> Bench:
+        config = make_project(tmp_path, extra=extra, on_change=base)
+        builder, runner, image, recorder = FakeBuilder(), FakeRunner(), FakeBase(base_present), FakeRecorder()
         events, clock = Events(), FakeClock()
         builds = Builds(config, builder, recorder, events, clock, Identity("engine", "machine"))
-        controller = Controller(config, builds, runner, base, events)
-        return Bench(controller, builder, runner, base, recorder, events, clock)
+        controller = Controller(config, builds, runner, image, events)
+        return Bench(controller, builder, runner, image, recorder, events, clock)
 
     return make
 
@@ -218,6 +218,27 @@ async def test_a_missing_base_is_built_first(parts: Callable[..., Bench]) -> Non
     await bench.finish("image 1")
     assert [target for _, target, _ in bench.builder.started] == [Target.BASE, Target.APP]
     assert bench.events.of(ev.BasePromoted)
+    ready = bench.last(ev.ContainerReady)
+    assert isinstance(ready, ev.ContainerReady)
+    assert ready.batch == 1, "the save during the base build is in what is served"
+    await bench.controller.stop()
+
+
+async def test_a_base_input_saved_during_the_base_build_is_built_again(parts: Callable[..., Bench]) -> None:
+    bench = parts(base="build")
+    await bench.controller.start()
+    await bench.finish("image 1")
+    bench.save("requirements.txt")
+    await bench.until(lambda: bench.builder.running(Target.BASE))
+    bench.base.stale_files = ("requirements.txt",)
+    bench.save("requirements.txt")
+    await bench.finish("base 1", Target.BASE)
+    await bench.until(lambda: bench.builder.running(Target.BASE))
+    bench.base.stale_files = ()
+    await bench.finish("base 2", Target.BASE)
+    await bench.finish("image 2")
+    targets = [target for _, target, _ in bench.builder.started]
+    assert targets == [Target.APP, Target.BASE, Target.BASE, Target.APP]
     await bench.controller.stop()
 
 
