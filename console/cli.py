@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import Coroutine
@@ -117,11 +118,24 @@ def _config(directory: Path, path: Path | None) -> Any:
 
 
 def _finish(work: Coroutine[Any, Any, ExitCode]) -> None:
-    """Runs to the end and leaves with the right exit code; SIGTERM ends as cleanly as Ctrl+C."""
+    """Runs to the end and leaves with the right exit code.
+
+    The first signal ends everything in order, so that an app container is left running; a second one ends at once.
+    """
 
     async def interruptible() -> ExitCode:
         task = asyncio.ensure_future(work)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+        asked = False
+
+        def interrupt() -> None:
+            nonlocal asked
+            if asked:
+                os._exit(ExitCode.INTERRUPTED)
+            asked = True
+            task.cancel()
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, interrupt)
         return await task
 
     try:

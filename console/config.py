@@ -1,12 +1,13 @@
 """config.toml → a frozen `Config`.
 
 Unknown keys and wrong values are refused with file, key, value and the nearest valid key. Paths come out absolute; they
-are relative to the file. Only keys that do something are accepted.
+are relative to the file and free of `..`; links stay as they are. Only keys that do something are accepted.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
 import re
 import sys
 from pathlib import Path
@@ -220,7 +221,7 @@ def load_config(path: Path) -> Config:
     Raises:
         ConfigError: Naming file, key, value and, for an unknown key, the nearest valid one.
     """
-    path = path.absolute()
+    path = Path(os.path.normpath(path.absolute()))
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -235,7 +236,7 @@ def load_config(path: Path) -> Config:
 
     def from_text(kind: type, value: object) -> Path:
         if kind is Path and isinstance(value, str):
-            return path.parent / value
+            return Path(os.path.normpath(path.parent / value))
         raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
 
     if isinstance(raw.setdefault("project", {}), dict):
@@ -260,6 +261,12 @@ def _completed(config: Config, path: Path) -> Config:
         raise fail("project.name", name, "not usable as an image name", "use a-z, 0-9, '.', '_' and '-'")
     if not _VERSION.fullmatch(version := config.base.version):
         raise fail("base.version", version, "neither a tag nor a digest", "use latest, 2026.11.23 or @sha256:…")
+    for pattern in config.base.inputs:
+        try:
+            next(path.glob(pattern), None)  # below a file there is nothing to find: this only reads the pattern
+        except (ValueError, NotImplementedError, IndexError) as error:
+            hint = 'write it relative to config.toml: "locks/**/*.lock", "../shared.txt"'
+            raise fail("base.inputs", pattern, f"not a pattern ({error})", hint) from error
     for text in config.run.ports:
         try:
             parse_port(text)
@@ -300,6 +307,14 @@ def _completed(config: Config, path: Path) -> Config:
             raise fail(f"{section}.dockerfile", str(table.dockerfile), "no such file", _RELATIVE)
         if not table.context.is_dir():
             raise fail(f"{section}.context", str(table.context), "no such folder", _RELATIVE)
+    made = {"base.image": base.reference, "app.image": f"{app.image}:latest"}
+    if legacy:
+        made["legacy.image"] = f"{legacy.image}:latest"
+    for key, reference in made.items():
+        other = next(other for other, taken in made.items() if taken == reference)
+        if other != key:
+            wanted = f"the same image as {other}; one would replace the other"
+            raise fail(key, reference.removesuffix(":latest"), wanted, "give each image a name of its own")
     watch = swap(config.watch, paths=config.watch.paths or (app.context,))
     for watched in watch.paths:
         if not watched.exists():

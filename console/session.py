@@ -21,7 +21,7 @@ from console.history.recorder import HistoryRecorder
 from console.history.records import history_path
 from console.history.stages import StageRules
 from console.lock import ProjectLock
-from console.loop.builds import Builds, Identity
+from console.loop.builds import Builds, Identity, defect
 from console.loop.controller import Controller
 from console.loop.fingerprint import BaseInputs, read_base_inputs, status_of
 from console.model import (
@@ -40,7 +40,8 @@ from console.watch.ignore import load_ignore
 from console.watch.scope import Ignored, scope_of
 from console.watch.watcher import Watcher
 
-_STOP_DEADLINE_S = 5.0
+_STOP_DEADLINE_S = 10.0
+"""Beyond the container's own stop grace: a dead engine must not hold us for ever."""
 
 
 class Session:
@@ -122,7 +123,7 @@ class Session:
         if self._controller is not None:
             ends.append(asyncio.create_task(self._controller.stop()))
         if ends:
-            await asyncio.wait(ends, timeout=_STOP_DEADLINE_S)
+            await asyncio.wait(ends, timeout=_STOP_DEADLINE_S + self._config.run.stop_grace_s)
         for part in (self._builder, self._runner, self._base):
             if part is not None:
                 part.close()
@@ -133,8 +134,11 @@ class Session:
     async def _watch(self, watcher: Watcher, ignored: Ignored, controller: Controller) -> None:
         try:
             async for batch in watcher.batches(self._stop_watching):
-                ignored.notice(batch.paths)
-                controller.saved(batch)
+                try:
+                    ignored.notice(batch.paths)
+                    controller.saved(batch)
+                except Exception as error:  # noqa: BLE001 - a defect of ours must not end the watching
+                    self._store.dispatch(ev.ErrorOccurred(*defect(error)))
         except SplitdeckError as error:
             self._store.dispatch(ev.ErrorOccurred(error.message, error.hint))
 
@@ -214,8 +218,9 @@ async def run_console(config: Config) -> ExitCode:
         raise failure
     serving = store.state.container
     if serving.status is ContainerStatus.READY:
-        name = config.project.name
-        sys.stdout.write(f"{name} keeps running at {serving.address or 'no port'}; docker rm -f {name} ends it\n")
+        place = f" at {serving.address}" if serving.address else ""
+        ends = f"docker rm -f {serving.container[:12]}"
+        sys.stdout.write(f"{config.project.name} keeps running{place}; {ends} ends it\n")
     return ExitCode.OK
 
 

@@ -137,6 +137,9 @@ class FakeRunner:
     async def tidy(self) -> None:
         self.tidied += 1
 
+    def abandon(self) -> None:
+        self._superseded.set()
+
     def supersede(self) -> None:
         self._superseded.set()
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from console import events as ev
 from console.build.api import BuildRequest, cancel_build, run_build
@@ -28,6 +29,7 @@ from console.model import (
     BuildStatus,
     ContextSummary,
     Step,
+    StepFailure,
     Target,
 )
 
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 _CANCEL_AGAIN_S = 0.02
+_CANCEL_FAILED_S = 0.5
 
 LoadIgnore = Callable[[Path, Path], Excludes]
 """What .dockerignore leaves out, by context folder and Dockerfile."""
@@ -126,6 +129,8 @@ class EngineBuilder:
         self._emit = emit
         self._workers = {target: EngineWorker(engine, f"build {target.value}") for target in Target}
         self._running: dict[Target, _Running] = {}
+        self._ours: set[str] = set()
+        """Tags that were found free or ours: only the first build of each looks."""
 
     async def build(self, number: BuildNumber, target: Target, *, no_cache: bool = False) -> BuildOutcome:
         """Builds one target, and waits for its end.
@@ -149,8 +154,8 @@ class EngineBuilder:
     def reads(self, target: Target, path: str) -> bool:
         """Whether a build of a target could read a path (relative to the project's folder); true where in doubt."""
         recipe = recipe_for(self._config, target)
-        place = self._config.root / path
-        if place == recipe.dockerfile or place.name.endswith(".dockerignore"):
+        place = Path(os.path.normpath(self._config.root / path))
+        if place in (recipe.dockerfile, self._config.run.env_file) or place.name.endswith(".dockerignore"):
             return True
         if not place.is_relative_to(recipe.context):
             return False
@@ -178,10 +183,11 @@ class EngineBuilder:
         client = self._engine.client()
         try:
             while not running.done.is_set():
-                cancel_build(client, running.id)
-                running.done.wait(_CANCEL_AGAIN_S)
-        except EngineError:
-            return  # the build's own thread meets the same trouble and tells it
+                try:
+                    cancel_build(client, running.id)
+                    running.done.wait(_CANCEL_AGAIN_S)
+                except EngineError:  # if it lasts, the build's own thread meets it and tells it
+                    running.done.wait(_CANCEL_FAILED_S)
         finally:
             client.close()
 
@@ -195,7 +201,12 @@ class EngineBuilder:
                 f"the base is pinned to {recipe.tag.partition(':')[0]}:…, which no build can make",
                 "pull that image, or set [base] version to a tag to build it here",
             )
+        if target is not Target.BASE and recipe.tag not in self._ours:  # a base may well come from elsewhere
+            _refuse_foreign(client, recipe.tag, self._config.project.name, target)
+            self._ours.add(recipe.tag)
         dockerfile = read_dockerfile(recipe.dockerfile, recipe.args)
+        # Before the files are packed: one that is saved in between then counts as changed since.
+        labels = {LABEL_PROJECT: self._config.project.name, LABEL_ROLE: target.value, **self._labels(target)}
         context = read_context(
             recipe.context,
             self._load_ignore(recipe.context, recipe.dockerfile),
@@ -203,11 +214,6 @@ class EngineBuilder:
             recipe.dockerfile,
         )
         with context.tar:
-            labels = {
-                LABEL_PROJECT: self._config.project.name,
-                LABEL_ROLE: target.value,
-                **self._labels(target),
-            }
             summary = _summary(context, (time.monotonic() - began) * 1000)
             reporter.context_sent(summary)
             if running.cancelled.is_set():
@@ -227,11 +233,30 @@ class EngineBuilder:
                 platform=self._config.build.platform,
             )
             outcome = run_build(client, request, reporter)
+        if outcome.status is BuildStatus.CANCELLED and not running.cancelled.is_set():
+            failure = StepFailure("", "the engine cancelled the build", dockerfile.path)
+            outcome = replace(outcome, status=BuildStatus.FAILED, failure=failure)
         if outcome.status is BuildStatus.OK:
             with engine_errors("reading the image's size"):
                 found: dict[str, int] = client.inspect_image(outcome.image_id)  # type: ignore[no-untyped-call]
             outcome = replace(outcome, size_bytes=found["Size"])
         return replace(outcome, context=summary)
+
+
+def _refuse_foreign(client: APIClient, tag: str, project: str, target: Target) -> None:
+    """Sees to it that a build takes no tag from an image that is not this project's."""
+    from docker.errors import ImageNotFound
+
+    with engine_errors(f"looking for {tag}"):
+        try:
+            found: dict[str, Any] = client.inspect_image(tag)  # type: ignore[no-untyped-call]
+        except ImageNotFound:
+            return
+    if ((found.get("Config") or {}).get("Labels") or {}).get(LABEL_PROJECT) != project:
+        raise BuildError(
+            f"there is an image {tag} that was not built for {project}; a build would take its name",
+            f"set [{target.value}] image to another name, or remove or retag that image",
+        )
 
 
 def _summary(context: Context, duration_ms: float) -> ContextSummary:

@@ -20,9 +20,16 @@ def is_read(context: Path, sources: Iterable[str], path: str) -> bool:
     for source in sources:
         if source == "." or _takes(source.split("/"), parts):
             return True
-        if (context / source).is_symlink() or (context / source).resolve() != context.resolve() / source:
-            return True  # behind a link the files have other names
+        if _is_behind_a_link(context, source):
+            return True  # the files have other names there
     return False
+
+
+def _is_behind_a_link(context: Path, source: str) -> bool:
+    try:
+        return (context / source).is_symlink() or (context / source).resolve() != context.resolve() / source
+    except (OSError, RuntimeError, ValueError):  # a loop, no right to look, a name that no file can have
+        return True
 
 
 def _takes(source: list[str], path: list[str]) -> bool:

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 from console.config import CompareConfig
 from console.history.compare import compare
-from console.history.records import History
+from console.history.records import History, HistoryError
 from console.history.scenario import scenario_of
 from console.history.stages import StageRules
 from console.model import (
@@ -57,8 +57,11 @@ class HistoryRecorder:
         """Opens the file; gives the next build's number and what the user should know about the file, if anything."""
 
         def job() -> tuple[BuildNumber, str]:
-            self._history = History.open(self._path)
-            return self._history.next_build_number(), self._history.notice
+            history = self._history = History.open(self._path)
+            try:
+                return history.next_build_number(), history.notice
+            except HistoryError as error:  # damage that only reading shows; the history is no reason to stop
+                return 1, history.notice or error.message
 
         return await self._call(job)
 

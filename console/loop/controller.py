@@ -68,6 +68,7 @@ class Controller:
         self._swapping_in = ""
         """Image ID that the last swap began to bring in."""
         self._background: set[asyncio.Task[None]] = set()
+        self._stopping = False
         self._good: ev.ContainerReady | None = None
         """How the serving container came into service."""
         self.first_cycle: asyncio.Future[bool] | None = None
@@ -89,15 +90,22 @@ class Controller:
             self._want(_AppRequest("first build of this session"))
 
     async def stop(self) -> None:
-        """Cancels what is being built and waits for it; the container stays as it is."""
+        """Cancels what is being built and waits for it; a swap under way ends with a container running."""
+        self._stopping = True
         self._wanted = None
         self._builds.cancel_all()
-        tasks = [*self._lanes.values(), *self._background, *([self._swap] if self._swap else [])]
-        await asyncio.gather(*tasks, return_exceptions=True)
+        self._runner.abandon()
+        while tasks := [task for task in self._tasks() if not task.done()]:
+            await asyncio.gather(*tasks, return_exceptions=True)
         await self._builds.settle()
+
+    def _tasks(self) -> list[asyncio.Task[Any]]:
+        return [*self._lanes.values(), *self._background, *([self._swap] if self._swap else [])]
 
     def saved(self, batch: ChangeBatch) -> None:
         """A change batch from the watcher."""
+        if self._stopping:
+            return
         detect_ms = (batch.closed_at - batch.saved_at) * 1000
         self._emit(ev.ChangeDetected(batch.number, batch.paths, batch.saved_at, detect_ms))
         decision = plan(batch.paths, self._situation())
@@ -165,9 +173,20 @@ class Controller:
                 await self._take_over(request, finished)
             elif finished.outcome.status is BuildStatus.CANCELLED and (newer := self._take_wanted()) is not None:
                 self._wanted = newer.after(request)
+            elif await self._base_has_gone(finished):
+                self._wanted = request.after(self._wanted)
+                self._start_lane(Target.BASE, self._base_lane("it is not on this engine any more"))
+                return
             else:
                 await self._keep_serving()
                 self._cycle_ended(served=False)
+
+    async def _base_has_gone(self, finished: FinishedBuild) -> bool:
+        """Whether an app build failed because somebody removed the base image meanwhile."""
+        if finished.outcome.status is not BuildStatus.FAILED or any(step.cached for step in finished.outcome.steps):
+            return False
+        await self._check_base()
+        return self._base is not None and not self._base.present
 
     def _take_wanted(self) -> _AppRequest | None:
         wanted, self._wanted = self._wanted, None
@@ -175,6 +194,8 @@ class Controller:
 
     async def _take_over(self, request: _AppRequest, finished: FinishedBuild) -> None:
         """Lets the new image serve, in place of one that may still be on its way."""
+        if self._stopping:
+            return
         if self._swap is not None and not self._swap.done():
             if finished.outcome.image_id != self._swapping_in:
                 self._runner.supersede()
@@ -201,7 +222,7 @@ class Controller:
 
     async def _keep_serving(self) -> None:
         """After a failed first build: the container of an earlier session is better than nothing."""
-        if self._good is not None:
+        if self._good is not None or self._stopping or (self._swap is not None and not self._swap.done()):
             return
         revived = await self._guarded(self._runner.revive())
         if revived is not None and revived.status is SwapStatus.READY:
@@ -328,6 +349,7 @@ class Controller:
         return Situation(
             base_present=self._base is None or self._base.present,
             base_inputs=self._base_images.files,
+            config_path=self._config.path.name,
             app_reads=lambda path: self._builds.reads(Target.APP, path),
             paused=self._paused,
             building=Target.APP in self._builds.running,
@@ -339,7 +361,7 @@ class Controller:
     def _start_lane(self, target: Target, lane: Coroutine[Any, Any, None]) -> None:
         """Starts a target's lane unless it is under way; then that one sees to what is wanted."""
         running = self._lanes.get(target)
-        if running is not None and not running.done():
+        if self._stopping or (running is not None and not running.done()):
             lane.close()
             return
         self._lanes[target] = asyncio.create_task(lane)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -81,7 +82,7 @@ def status_of(reference: str, image: BaseImage | None, inputs: BaseInputs) -> Ba
 
 
 def _relative(path: Path, root: Path) -> str:
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return Path(os.path.relpath(path, root)).as_posix()
 
 
 def _hash(path: Path) -> str:

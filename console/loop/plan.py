@@ -59,6 +59,7 @@ def plan(changed: tuple[str, ...], situation: Situation) -> Plan | Hold:
         return Hold(f"{situation.config_path} changed; restart splitdeck to use it")
     if situation.building and situation.on_busy == "do-nothing":
         return Hold('a build is running and [watch] on_busy = "do-nothing"')
+    also = f"; {situation.config_path} changed too: restart splitdeck to use it" if len(relevant) < len(changed) else ""
     cancels = situation.building and situation.on_busy == "restart"
     if not situation.base_present:
         if situation.base_building:
@@ -69,7 +70,7 @@ def plan(changed: tuple[str, ...], situation: Situation) -> Plan | Hold:
         return Plan((Target.BASE, Target.APP), f"saved {some_paths(for_base)}, which the base is made of", cancels)
     for_app = [path for path in relevant if situation.app_reads(path)]
     if for_app:
-        return Plan((Target.APP,), f"saved {some_paths(for_app)}", cancels)
+        return Plan((Target.APP,), f"saved {some_paths(for_app)}{also}", cancels)
     if for_base:
         return Hold(f"{some_paths(for_base)} goes into the base image only; press b to build it")
     return Hold(f"the app image reads nothing of {some_paths(relevant)}")

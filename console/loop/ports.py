@@ -45,6 +45,9 @@ class AppRunner(Protocol):
     async def tidy(self) -> None:
         """Removes what the last swap replaced."""
 
+    def abandon(self) -> None:
+        """The session ends: `serve` comes to an end soon, with a container running."""
+
     def supersede(self) -> None:
         """A newer image is ready: `serve` need not wait for the older one's readiness any more."""
 

@@ -9,10 +9,11 @@ import struct
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 from console.engine import Engine, engine_errors
-from console.errors import EngineError, SplitdeckError
+from console.errors import EngineError, EngineUnreachableError, SplitdeckError
 from console.model import ContainerUsage, Stream
 from console.run.container import Container, EngineRuntime
 
@@ -24,6 +25,9 @@ _HEADER = struct.Struct(">BxxxL")
 _TAIL_ON_ADOPTION = 200
 _LONGEST_LINE_BYTES = 64 * 1024
 _REATTACH_S = 0.2
+_ENGINE_AGAIN_S = 1.0
+_RESTART_WITHIN_S = 2.0
+_ASKED_TO_END = frozenset({0, 130, 143})
 
 
 class FollowObserver(Protocol):
@@ -35,6 +39,12 @@ class FollowObserver(Protocol):
 
     def exited(self, container: Container, exit_code: int) -> None:
         """It ended without `expect_end` having been called."""
+
+    def engine_lost(self, _container: Container) -> None:
+        """The engine does not answer; nobody knows how the container is."""
+
+    def engine_back(self, _container: Container) -> None:
+        """The engine answers again. If the container did not survive, `exited` follows."""
 
 
 class Follower:
@@ -68,34 +78,58 @@ class Follower:
         client = self._engine.client()
         runtime = EngineRuntime(client, self._project)
         since: float | None = None
+        engine_away = False
         try:
-            while True:
-                for stream, lines in _log_lines(client, self._container.id, self._tail, since):
-                    self._observer.logged(self._container, stream, lines)
-                since = time.time()
-                state = runtime.state_of(self._container)
-                if not state.running:
-                    break
-                time.sleep(_REATTACH_S)  # restarted by someone else: the engine ended the stream, not the container
-            if not self._end_expected.is_set():
-                self._observer.exited(self._container, state.exit_code)
+            while not self._end_expected.is_set():
+                try:
+                    for stream, lines in _log_lines(client, self._container.id, self._tail, since):
+                        self._observer.logged(self._container, stream, lines)
+                    since = time.time()
+                    state = runtime.state_of(self._container)
+                except EngineUnreachableError:
+                    since = since or time.time()
+                    if not engine_away and not self._end_expected.is_set():
+                        self._observer.engine_lost(self._container)
+                    engine_away = True
+                    self._end_expected.wait(_ENGINE_AGAIN_S)
+                    continue
+                if engine_away:
+                    self._observer.engine_back(self._container)
+                engine_away = False
+                if not state.running and not self._runs_again(runtime, state.exit_code):
+                    if not self._end_expected.is_set():
+                        self._observer.exited(self._container, state.exit_code)
+                    return
+                self._end_expected.wait(_REATTACH_S)  # the engine ended the stream, not the container
         except SplitdeckError:
-            return  # the engine is gone or the container was removed; whoever did or needs that says so
+            return  # it was removed; whoever did that knows
         finally:
             client.close()
+
+    def _runs_again(self, runtime: EngineRuntime, exit_code: int) -> bool:
+        """Whether a container that ended as if asked to is up again soon: `docker restart` stops and starts it."""
+        if exit_code not in _ASKED_TO_END:
+            return False
+        deadline = time.monotonic() + _RESTART_WITHIN_S
+        while time.monotonic() < deadline and not self._end_expected.wait(_REATTACH_S):
+            if runtime.state_of(self._container).running:
+                return True
+        return False
 
     def _follow_usage(self) -> None:
         client = self._engine.client()
         try:
-            with engine_errors("reading the container's usage"):
-                for sample in client.stats(self._container.id, decode=True, stream=True):
-                    usage = _usage(sample)
-                    if usage is not None:
-                        self._observer.measured(self._container, usage)
-                    if self._end_expected.is_set():
-                        return
+            while not self._end_expected.is_set():
+                with suppress(EngineUnreachableError), engine_errors("reading the container's usage"):
+                    for sample in client.stats(self._container.id, decode=True, stream=True):
+                        if self._end_expected.is_set():
+                            return
+                        usage = _usage(sample)
+                        if usage is not None:
+                            self._observer.measured(self._container, usage)
+                self._end_expected.wait(_ENGINE_AGAIN_S)
         except EngineError:
-            return
+            return  # it was removed
         finally:
             client.close()
 

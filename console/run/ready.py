@@ -72,6 +72,8 @@ def _address(run: RunConfig, host: str, state: ContainerState) -> str:
         if run.network == "host":
             return f"{host}:{port.container}"
         published = dict(state.published).get(port.container, port.host)
+        if published is None:  # a network that publishes nothing
+            return f"{state.address}:{port.container}" if state.address else ""
         name = host if port.address in {"0.0.0.0", "127.0.0.1", "::", "::1"} else port.address
         return f"[{name}]:{published}" if ":" in name else f"{name}:{published}"
     return ""

@@ -28,10 +28,12 @@ class _Reporter:
     followers: dict[str, Follower]
     known: set[str]
     """Containers whose log has been shown before."""
-    build: BuildNumber | None = None
+    builds: dict[str, BuildNumber]
+    """Image ID → the build that made it last."""
 
     def started(self, container: Container) -> None:
-        self.emit(ev.ContainerStarted(container.id, container.name, container.image_id, self.build))
+        build = self.builds.get(container.image_id)
+        self.emit(ev.ContainerStarted(container.id, container.name, container.image_id, build))
         fresh = container.id not in self.known
         self.known.add(container.id)
         self.followers[container.id] = Follower(self.engine, self.project, container, self, fresh=fresh)
@@ -49,6 +51,15 @@ class _Reporter:
 
     def exited(self, container: Container, exit_code: int) -> None:
         self.emit(ev.ContainerExited(container.id, exit_code))
+        hint = "its last lines are in the app's log; a save or r starts a container again"
+        self.emit(ev.ErrorOccurred(f"the app's container ended with exit code {exit_code}", hint))
+
+    def engine_lost(self, _container: Container) -> None:
+        hint = "whether the app runs is not known until the engine is back; nothing has to be done here"
+        self.emit(ev.ErrorOccurred("the container engine went away", hint))
+
+    def engine_back(self, _container: Container) -> None:
+        self.emit(ev.EngineConnected(self.engine.info))
 
 
 class ContainerRunner:
@@ -65,7 +76,7 @@ class ContainerRunner:
         self._settings = settings_of(config)
         self._worker = EngineWorker(engine, "container swap")
         self._housekeeper = EngineWorker(engine, "housekeeping")
-        self._reporter = _Reporter(engine, config.project.name, emit, {}, set())
+        self._reporter = _Reporter(engine, config.project.name, emit, {}, set(), {})
         self._swapper: Swapper | None = None
 
     async def resume(self) -> SwapResult | None:
@@ -78,7 +89,6 @@ class ContainerRunner:
             if adopted is None:
                 return None
             self._reporter.known.add(adopted.id)
-            self._reporter.build = None
             self._reporter.started(adopted)
             result = swapper.confirm()
             return result if result.status is SwapStatus.READY else None
@@ -90,33 +100,42 @@ class ContainerRunner:
 
         def job(client: APIClient) -> SwapResult:
             swapper = self._bound(client)
-            if swapper.serves(image_id, digest_of(self._settings)):
-                return swapper.confirm()
-            self._reporter.build = build
+            self._reporter.builds[image_id] = build
+            swapper.settings = settings_of(self._config)
+            if swapper.serves(image_id, digest_of(swapper.settings)):
+                result = swapper.confirm()
+                if result.status is not SwapStatus.FAILED:
+                    return result
             return swapper.swap(image_id, self._reporter)
 
         return await self._worker.call(job)
 
     async def revive(self) -> SwapResult | None:
         """Starts the last good container; None where there is none."""
-        self._reporter.build = None
         return await self._worker.call(lambda client: self._bound(client).revive(self._reporter))
 
     async def tidy(self) -> None:
         """Removes replaced containers, and images of ours that no tag and no container holds any more."""
-        await self._worker.call(lambda client: self._bound(client).tidy())
 
         def prune(client: APIClient) -> None:
             with engine_errors("removing superseded images"):
                 label = f"{LABEL_PROJECT}={self._config.project.name}"
                 client.prune_images(filters={"dangling": True, "label": [label]})  # type: ignore[no-untyped-call]
 
-        await self._housekeeper.call(prune)
+        try:
+            await self._worker.call(lambda client: self._bound(client).tidy())
+        finally:
+            await self._housekeeper.call(prune)
 
     def supersede(self) -> None:
         """Ends the wait for the readiness of an image that a newer one replaces anyway."""
         if self._swapper is not None:
             self._swapper.supersede()
+
+    def abandon(self) -> None:
+        """The session ends: a swap under way comes to an end soon, with a container running."""
+        if self._swapper is not None:
+            self._swapper.abandon()
 
     def close(self) -> None:
         """Lets the threads end; containers stay as they are."""

@@ -7,6 +7,7 @@ if the new one fails, the old one is started again. So whatever goes wrong, the 
 from __future__ import annotations
 
 import threading
+import time
 from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, Protocol
@@ -20,6 +21,8 @@ from console.run.ready import Probe, needs_log, probe_for
 _POLL_S = 0.004
 _SLOW_POLL_S = 0.05
 _SLOW_AFTER_S = 2.0
+_ATTEMPTS = 3
+_ATTEMPT_S = 0.1
 
 
 class Runtime(Protocol):
@@ -83,18 +86,26 @@ class Swapper:
     ) -> None:
         self._project = project
         self._run = run
-        self._settings = settings
+        self.settings = settings
+        """The engine's create parameters for the next container."""
         self._host = host
         self._runtime = runtime
         self._clock = clock
         self._superseded = threading.Event()
+        self._abandoned = threading.Event()
         self.good: Container | None = None
         """The last container that answered; stopped while a new one is on trial."""
         self._trial: Container | None = None
         self._retired: list[Container] = []
+        self._name_refused = False
 
     def supersede(self) -> None:
         """Ends the wait for readiness of the swap under way: a newer image is coming. Safe from any thread."""
+        self._superseded.set()
+
+    def abandon(self) -> None:
+        """The session ends: whatever is under way comes to an end that leaves a container running. From any thread."""
+        self._abandoned.set()
         self._superseded.set()
 
     def adopt(self, found: list[tuple[Container, bool]]) -> Container | None:
@@ -138,28 +149,43 @@ class Swapper:
 
     def swap(self, image_id: str, observer: SwapObserver) -> SwapResult:
         """Replaces the serving container by one of another image, and rolls back when that one fails."""
+        if self._abandoned.is_set():
+            return SwapResult(SwapStatus.SUPERSEDED, None)
         self._superseded.clear()
         began = self._clock.monotonic()
         try:
-            new = self._runtime.create(image_id, self._settings)
+            new = self._runtime.create(image_id, self.settings)
         except SplitdeckError as error:
             return self._failed(error.message, error.hint, (), observer, began)
         earlier, self._trial = self._trial, new
+        try:
+            result = self._exchange(earlier, new, observer, began)
+        except SplitdeckError as error:
+            return self._failed(error.message, error.hint, (), observer, began)
+        except Exception:
+            self._failed("", "", (), observer, began)  # whoever called tells the defect; the app comes first
+            raise
+        if result.status is SwapStatus.READY:
+            return self._settled(result, new)
+        if result.status is SwapStatus.SUPERSEDED:
+            return result
+        return self._failed(result.reason, result.hint, result.output, observer, began)
+
+    def _exchange(self, earlier: Container | None, new: Container, observer: SwapObserver, began: float) -> SwapResult:
+        """Stops what runs and starts the new one."""
+        for leftover in tuple(self._retired):
+            self._retired.remove(leftover)
+            self._discard(leftover)
         for old in (earlier, self.good):
             if old is not None:
                 observer.about_to_stop(old)
                 self._runtime.stop(old, self._run.stop_grace_s)
         if earlier is not None:
             self._discard(earlier)
-        try:
-            result = self._start(new, observer, began)
-        except SplitdeckError as error:
-            return self._failed(error.message, error.hint, (), observer, began)
-        if result.status is SwapStatus.READY:
-            return self._settled(result, new)
-        if result.status is SwapStatus.SUPERSEDED:
-            return result
-        return self._failed(result.reason, result.hint, result.output, observer, began)
+        if self._abandoned.is_set():
+            reason = "the session ended before the new container was started"
+            return SwapResult(SwapStatus.FAILED, None, reason=reason)
+        return self._start(new, observer, began)
 
     def _start(self, container: Container, observer: SwapObserver, began: float) -> SwapResult:
         self._runtime.start(container)
@@ -211,27 +237,39 @@ class Swapper:
         while self._retired:
             self._runtime.remove(self._retired[-1])
             self._retired.pop()
-        if self.good is not None and self._trial is None and self.good.name != self._project:
+        if self.good is None or self._trial is not None or self.good.name == self._project or self._name_refused:
+            return
+        try:
             self.good = self._runtime.rename(self.good, self._project)
+        except ContainerError as error:
+            self._name_refused = True  # someone else's container has it; told once
+            hint = (
+                f"nothing is wrong with the app; to have the name, rename or remove the other container {self._project}"
+            )
+            raise ContainerError(error.message, hint) from error
 
     def _failed(
         self, reason: str, hint: str, output: tuple[str, ...], observer: SwapObserver, began: float
     ) -> SwapResult:
         """Takes the new container away and starts the old one again."""
         untouched = self._trial is None
+        if not self._abandoned.is_set():
+            self._superseded.clear()  # a newer image is no reason to leave the last good one stopped
         self._give_up_trial(observer)
         nothing = SwapResult(SwapStatus.FAILED, None, reason=reason, hint=hint, output=output)
         if self.good is None:
             return nothing
-        if untouched and (state := self._runtime.state_of(self.good)).running:
-            address = probe_for(self._run, self._host, state).address
-            return replace(nothing, status=SwapStatus.ROLLED_BACK, container=self.good, address=address)
         try:
+            if untouched and (state := self._runtime.state_of(self.good)).running:
+                address = probe_for(self._run, self._host, state).address
+                return replace(nothing, status=SwapStatus.ROLLED_BACK, container=self.good, address=address)
             back = self._start(self.good, observer, began)
-        except ContainerError as error:
+        except SplitdeckError as error:
             if error.message == reason:
                 return nothing
             return replace(nothing, reason=f"{reason}; nor does the last good one start: {error.message}")
+        if back.status is SwapStatus.SUPERSEDED:
+            return back
         if back.status is not SwapStatus.READY:
             return nothing
         return replace(nothing, status=SwapStatus.ROLLED_BACK, container=self.good, address=back.address)
@@ -243,9 +281,13 @@ class Swapper:
             self._discard(trial)
 
     def _discard(self, container: Container) -> None:
-        """Removes a container. One that cannot be removed now must not keep a better one from starting: `tidy` tries
-        again."""
-        try:
-            self._runtime.remove(container)
-        except ContainerError:
-            self._retired.append(container)
+        """Removes a container. One that cannot be removed must not keep a better one from starting: `tidy` and the next
+        swap try again."""
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._runtime.remove(container)
+            except SplitdeckError:
+                if attempt + 1 < _ATTEMPTS:
+                    time.sleep(_ATTEMPT_S)
+        self._retired.append(container)
+        return None

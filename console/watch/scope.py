@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from contextlib import suppress
+from pathlib import Path
 
 from console.config import Config
 from console.errors import ContextError
@@ -22,7 +24,8 @@ def scope_of(config: Config, base_files: Iterable[str]) -> WatchScope:
         config.path,
         config.app.dockerfile,
         *ignore_files(config.app.context, config.app.dockerfile),
-        *(config.root / path for path in sorted(base_files)),
+        *((config.run.env_file,) if config.run.env_file else ()),
+        *(_place(config.root, path) for path in sorted(base_files)),
     ]
     return WatchScope(config.root, config.watch.paths, tuple(dict.fromkeys(singles)))
 
@@ -45,7 +48,7 @@ class Ignored:
         """Whether a path, relative to the project's folder, is left out."""
         if self._more.excludes(path):
             return True
-        place = self._root / path
+        place = _place(self._root, path)
         if not place.is_relative_to(self._context):
             return False
         return self._rules.excludes(place.relative_to(self._context).as_posix())
@@ -53,6 +56,11 @@ class Ignored:
     def notice(self, paths: Iterable[str]) -> None:
         """Reads the ignore files anew if one of them was saved. The next build tells what is wrong with them, if so."""
         files = {str(file) for file in ignore_files(self._context, self._dockerfile)}
-        if any(str(self._root / path) in files for path in paths):
+        if any(str(_place(self._root, path)) in files for path in paths):
             with suppress(ContextError):
                 self._rules = load_ignore(self._context, self._dockerfile)
+
+
+def _place(root: Path, path: str) -> Path:
+    """Where a path is that may begin with `..`."""
+    return Path(os.path.normpath(root / path))

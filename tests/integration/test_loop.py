@@ -218,9 +218,45 @@ def test_once_ends_with_what_became_of_the_first_build(project: Project) -> None
     assert "exit code 5" in failed.stderr
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130)])
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGHUP, 130)])
 def test_signals_end_it_at_once_and_leave_the_app(project: Project, live: Live, sent: int, code: int) -> None:
     began = time.monotonic()
     assert live.stop(sent) == code
     assert time.monotonic() - began < 5
     assert live.served() == "one"
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGHUP])
+def test_a_signal_in_the_middle_of_a_swap_leaves_the_app_running(project: Project, sent: int) -> None:
+    """The old container takes two seconds to stop, and the signal comes meanwhile."""
+    slow = APP.replace("sys.exit(0)", "(__import__('time').sleep(2), sys.exit(0))")
+    project.write("app.py", slow)
+    project.configure(run="stop_grace_s = 9")
+    live = project.run()
+    live.wait("container.ready")
+    project.write("app.py", slow.replace('"one"', '"two"'))
+    live.wait("build.finished")
+    time.sleep(0.4)
+    assert live.stop(sent) == 130
+    assert live.served() in {"one", "two"}
+    again = project.run()
+    again.wait("container.ready", lambda event: event["build"] is not None)
+    assert again.served() == "two"
+
+
+def test_a_restart_by_the_user_is_no_crash(project: Project, live: Live, engine: Engine) -> None:
+    container = next(event for event in live.events if event["event"] == "container.ready")["container"]
+    engine.client().restart(container, timeout=2)
+    time.sleep(2.5)  # longer than the time in which an end may turn out to be a restart
+    assert live.served() == "one"
+    project.edit("two")
+    live.wait("container.ready")
+    assert "container.exited" not in live.told()
+
+
+def test_a_base_that_somebody_removed_is_built_again(project: Project, live: Live, engine: Engine) -> None:
+    engine.client().remove_image(f"{project.name}-base:latest", force=True)
+    project.edit("two")
+    ready = live.wait("container.ready", lambda event: event["build"] is not None)
+    assert live.served() == "two"
+    assert ready["batch"] == 1

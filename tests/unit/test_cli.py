@@ -60,7 +60,6 @@ def test_the_version(tmp_path: Path) -> None:
         (("frobnicate",), "frobnicate"),
         (("build",), "Missing argument 'target'"),
         (("build", "everything"), "'everything' is not one of 'app', 'base', 'legacy'"),
-        (("run", "-C", "nowhere"), "nowhere"),
     ],
 )
 def test_wrong_usage_ends_with_2_and_says_what_is_wrong(tmp_path: Path, arguments: tuple[str, ...], told: str) -> None:
@@ -68,6 +67,13 @@ def test_wrong_usage_ends_with_2_and_says_what_is_wrong(tmp_path: Path, argument
     assert result.returncode == ExitCode.USAGE
     assert told in result.stderr
     assert result.stdout == ""
+
+
+def test_a_folder_that_is_not_there_is_not_taken_for_the_project_above_it(tmp_path: Path) -> None:
+    make_project(tmp_path)
+    result = splitdeck("run", "-C", "typo", cwd=tmp_path)
+    assert result.returncode == ExitCode.USAGE
+    assert "'typo' does not exist" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("run",), ("run", "--json"), ("build", "app")])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -140,6 +141,28 @@ def test_paths_are_relative_to_the_file_wherever_one_stands(project: Path, monke
     assert config.path.is_absolute()
 
 
+def test_paths_come_out_without_dots(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.parent / "shared").mkdir()
+    text = """
+        [base]
+        dockerfile = "src/../base.Dockerfile"
+        [app]
+        dockerfile = "./src/app.Dockerfile"
+        context = ".."
+        [run]
+        env_file = "../.env"
+        [watch]
+        paths = ["../shared", "src/.", "."]
+        """
+    load(project, text)
+    monkeypatch.chdir(project / "src")
+    config = load_config(Path("../config.toml"))
+    assert (config.root, config.path) == (project, project / "config.toml")
+    assert config.base.dockerfile == project / "base.Dockerfile"
+    assert (config.app.context, config.run.env_file) == (project.parent, project.parent / ".env")
+    assert config.watch.paths == (project.parent / "shared", project / "src", project)
+
+
 def test_the_nearest_config_above_is_found(project: Path) -> None:
     load(project, MINIMAL)
     assert find_config(project) == find_config(project / "src") == project / "config.toml"
@@ -270,6 +293,34 @@ def test_what_is_missing_is_named(project: Path, text: str, missing: str) -> Non
 )
 def test_what_no_type_can_check_is_checked(project: Path, text: str, told: str) -> None:
     assert told in refused(project, MINIMAL + text).message
+
+
+@pytest.mark.parametrize("pattern", ["/etc/hosts", "", ".", "a**b/**c"])
+def test_inputs_are_patterns_relative_to_the_file(project: Path, pattern: str) -> None:
+    text = MINIMAL.replace("[app]", f"inputs = ['src/*', '{pattern}']\n[app]")
+    if pattern == "a**b/**c" and sys.version_info >= (3, 13):
+        assert load(project, text).base.inputs[1] == pattern
+        return
+    error = refused(project, text)
+    assert f"base.inputs = {pattern!r}: not a pattern" in error.message
+    assert "relative to config.toml" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("image = 'my-shop-base'\n", "app.image = 'my-shop-base': the same image as base.image; one"),
+        ("image = 'x'\n[legacy]\nimage = 'x'\ndockerfile = 'Dockerfile.legacy'\n", "legacy.image = 'x': the same"),
+        ("[legacy]\nimage = 'my-shop-base'\ndockerfile = 'Dockerfile.legacy'\n", "legacy.image = 'my-shop-base': the"),
+    ],
+)
+def test_no_two_images_have_one_name(project: Path, text: str, told: str) -> None:
+    assert told in refused(project, MINIMAL + text).message
+
+
+def test_images_that_differ_in_their_tag_are_two(project: Path) -> None:
+    text = MINIMAL.replace("[app]", "image = 'shop'\nversion = 'base'\n[app]\nimage = 'shop'")
+    assert load(project, text).base.reference == "shop:base"
 
 
 @pytest.mark.parametrize("version", ["a b", "@sha256:12", "v1:2", "-x"])

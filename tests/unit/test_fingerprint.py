@@ -116,6 +116,20 @@ def test_more_inputs_by_name_and_glob(project: Config) -> None:
     assert stale_files(config, image) == ("locks/deep/b.lock",)
 
 
+def test_inputs_outside_the_project_have_no_absolute_names(project: Config) -> None:
+    outside = project.root / "project"
+    outside.mkdir()
+    text = (
+        project.path.read_text()
+        .replace('"base.', '"../base.')
+        .replace('"app.', '"../app.')
+        .replace('"Dock', '"../Dock')
+    )
+    (outside / "config.toml").write_text(text.replace("[app]", 'inputs = ["../app.py"]\ncontext = ".."\n[app]'))
+    inputs = read(load_config(outside / "config.toml"))
+    assert set(inputs.files) == {f"../{name}" for name in ("app.py", *read(project).files)}
+
+
 def test_many_inputs_are_compared_without_being_listed(project: Config) -> None:
     for number in range(250):
         (project.root / f"wheels/{number}.whl").write_text("1")

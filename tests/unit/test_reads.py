@@ -34,3 +34,11 @@ def test_behind_a_link_everything_could_be_read(tmp_path: Path) -> None:
     (tmp_path / "real").mkdir()
     (tmp_path / "link").symlink_to("real")
     assert is_read(tmp_path, ("link",), "real/a.py")
+
+
+@pytest.mark.parametrize("source", ["loop", "x" * 300, "app.py/x", "a\0b"])
+def test_what_cannot_be_followed_could_be_read(tmp_path: Path, source: str) -> None:
+    (tmp_path / "loop").symlink_to("loop")
+    (tmp_path / "app.py").touch()
+    told = is_read(tmp_path, (f"{source}/y",), "elsewhere")
+    assert told or source == "app.py/x"

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -146,6 +148,24 @@ async def test_the_day_counts_what_was_saved_and_what_the_base_cost(measured: Me
     comparison = await measured(Target.APP, 600, "b")
     assert comparison.saved_today_ms == 39_400
     assert comparison.base_cost_today_ms == 90_000
+
+
+async def test_damage_that_is_found_while_opening_does_not_refuse_the_start(path: Path, clock: FakeClock) -> None:
+    recorder = HistoryRecorder(path, CompareConfig(), *PLACE, clock)
+    await recorder.open()
+    await Measured(recorder, clock)(Target.APP, 400, "a")
+    await recorder.close()
+    content = bytearray(path.read_bytes())
+    with closing(sqlite3.connect(path)) as file:
+        (page,) = file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sample'").fetchone()
+        (size,) = file.execute("PRAGMA page_size").fetchone()
+    content[(page - 1) * size : page * size] = b"\xff" * size
+    path.write_bytes(content)
+    again = HistoryRecorder(path, CompareConfig(), *PLACE, clock)
+    number, notice = await again.open()
+    assert number == 1
+    assert "a new history begins" in notice
+    await again.close()
 
 
 async def test_numbers_go_on_and_a_lost_history_is_told(measured: Measured, path: Path, clock: FakeClock) -> None:

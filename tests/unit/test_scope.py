@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from console.config import load_config
 from console.errors import ConfigError
 from console.lock import ProjectLock
 from console.watch.scope import Ignored, scope_of
@@ -35,6 +36,20 @@ def test_ignore_rules_follow_their_file(tmp_path: Path) -> None:
     (tmp_path / ".dockerignore").write_text("[\n")
     ignored.notice([".dockerignore"])
     assert ignored("a.tmp"), "the last rules that made sense hold"
+
+
+def test_a_context_above_the_project_is_looked_at_as_any_other(tmp_path: Path) -> None:
+    (tmp_path / "project").mkdir()
+    config = make_project(tmp_path / "project")
+    (tmp_path / "project/config.toml").write_text(config.path.read_text().replace("[app]\n", '[app]\ncontext = ".."\n'))
+    (tmp_path / ".dockerignore").write_text("*.log\n")
+    config = load_config(config.path)
+    ignored = Ignored(config)
+    assert [ignored(path) for path in ("../a.log", "../a.py")] == [True, False]
+    (tmp_path / ".dockerignore").write_text("*.py\n")
+    ignored.notice(["../.dockerignore"])
+    assert [ignored(path) for path in ("../a.log", "../a.py")] == [False, True]
+    assert tmp_path / "in.put" in scope_of(config, {"../in.put"}).files
 
 
 def test_one_session_per_project(tmp_path: Path) -> None:

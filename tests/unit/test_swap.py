@@ -157,6 +157,7 @@ def impatient() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(swap_module, "_POLL_S", 0)
         patch.setattr(swap_module, "_SLOW_POLL_S", 0)
+        patch.setattr(swap_module, "_ATTEMPT_S", 0)
         yield
 
 
@@ -311,9 +312,61 @@ def test_a_lost_engine_is_told_and_the_next_swap_works(monkeypatch: pytest.Monke
     with monkeypatch.context() as patch:
         for call in ("start", "remove"):
             patch.setattr(bench.engine, call, lost)
-        with pytest.raises(EngineUnreachableError):
-            bench.swap("two")
+        result = bench.swap("two")
+    assert (result.status, result.container) == (SwapStatus.FAILED, None)
+    assert "went away" in result.reason
     assert bench.swap("three").status is SwapStatus.READY
+    assert bench.engine.running == ["three"]
+
+
+@pytest.mark.parametrize("call", ["stop", "remove", "start"])
+def test_a_hiccup_of_the_engine_leaves_a_container_running(monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    """One request that fails once: the swap succeeds, or the good one runs again."""
+    bench = Bench(two="exited").serving("one")
+    real, failures = getattr(bench.engine, call), iter([True])
+
+    def once(*arguments: object) -> object:
+        if next(failures, False):
+            raise EngineUnreachableError("read timed out")
+        return real(*arguments)
+
+    monkeypatch.setattr(bench.engine, call, once)
+    bench.swap("two")
+    assert bench.engine.running == ["one"]
+    assert bench.swap("three").status is SwapStatus.READY
+    bench.swapper.tidy()
+    assert bench.engine.running == ["three"]
+    assert len(bench.engine.rows) == 1
+
+
+def test_a_session_that_ends_during_a_swap_leaves_a_container_running(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench().serving("one")
+    real = bench.engine.stop
+
+    def stop_and_end(container: Container, grace_s: int) -> None:
+        real(container, grace_s)
+        bench.swapper.abandon()
+
+    monkeypatch.setattr(bench.engine, "stop", stop_and_end)
+    assert bench.swap("two").status is not SwapStatus.READY
+    assert bench.engine.running == ["one"]
+    assert bench.swap("three").status is SwapStatus.SUPERSEDED, "nothing begins any more"
+    assert bench.engine.running == ["one"]
+
+
+def test_a_name_that_another_container_has_is_told_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    bench = Bench().serving("one")
+
+    def taken(_container: Container, _name: str) -> Container:
+        raise ContainerError("the name is already in use")
+
+    monkeypatch.setattr(bench.engine, "rename", taken)
+    bench.swap("two")
+    with pytest.raises(ContainerError, match="already in use") as told:
+        bench.swapper.tidy()
+    assert "nothing is wrong with the app" in told.value.hint
+    bench.swap("three")
+    bench.swapper.tidy()
     assert bench.engine.running == ["three"]
 
 
@@ -325,11 +378,10 @@ def test_an_old_one_that_does_not_stop_is_left_to_the_next_swap(monkeypatch: pyt
 
     with monkeypatch.context() as patch:
         patch.setattr(bench.engine, "stop", refuse)
-        with pytest.raises(ContainerError, match="permission denied"):
-            bench.swap("two")
-    assert bench.engine.running == ["one"]
-    assert not bench.swapper.serves("one", "digest"), "another one is on trial"
-    assert bench.swap("one").status is SwapStatus.READY
+        result = bench.swap("two")
+    assert (result.status, bench.engine.running) == (SwapStatus.ROLLED_BACK, ["one"])
+    assert "permission denied" in result.reason
+    assert bench.swap("three").status is SwapStatus.READY
     bench.swapper.tidy()
     assert list(bench.engine.rows) == ["c3"]
 

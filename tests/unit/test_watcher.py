@@ -130,8 +130,8 @@ async def test_a_save_with_its_time(tmp_path: Path) -> None:
 async def test_an_atomic_save_is_one_of_the_file_that_it_replaces(tmp_path: Path) -> None:
     async with watching(tmp_path) as saves:
         new = saves.write("src/app.py~")
-        os.utime(new, (1_000_000_000, 1_000_000_000))
         before = time.time()
+        os.utime(new, (before - 5, before - 5))
         new.replace(saves.root / "src/app.py")
         batch = await saves.next()
         assert saves._without_warm_up(batch.paths) == ["src/app.py"]
@@ -184,9 +184,17 @@ async def test_single_files_count_wherever_they_lie_and_whatever_is_ignored(tmp_
         saves.write("../outside/Dockerfile", "in place again")
         assert await saves.paths() == ["../outside/Dockerfile"], "the replaced file is followed too"
         saves.write("src/config.toml")
-        saves.write("src/app.py")
-        told = {*await saves.paths(), *await saves.paths()}
-        assert told == {"src/config.toml", "src/app.py"}, "each once"
+        assert await saves.paths() == ["src/config.toml"]
+
+
+async def test_a_single_file_in_a_tree_is_told_once(tmp_path: Path) -> None:
+    async with watching(tmp_path) as saves:
+        saves.write("src/config.toml")
+        told = await saves.until("src/config.toml")
+        for last in ("src/app.py", "../outside/Dockerfile"):
+            saves.write(last)
+            told += await saves.until(last)
+        assert told == ["src/config.toml", "src/app.py", "../outside/Dockerfile"]
 
 
 async def test_a_burst_is_one_batch_and_its_paths_are_sorted(tmp_path: Path) -> None:
