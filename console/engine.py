@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
 from console.errors import EngineError, EngineUnreachableError
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
+_DEFAULT_HOST = "unix:///var/run/docker.sock"
+_CONNECT_TIMEOUT_S = 5
+"""For each of the first questions; later ones may take docker-py's usual time."""
 _START_HINT = (
     "start it (`sudo systemctl start docker`, Docker Desktop, or scripts/ensure-engine.sh), or point DOCKER_HOST at one"
 )
@@ -53,23 +56,28 @@ class Engine:
 def connect() -> Engine:
     """Finds the engine as the Docker CLI does: DOCKER_HOST, else the current context, else the default socket.
 
+    Every client of the session goes there, whatever `docker context use` does meanwhile.
+
     Raises:
         EngineUnreachableError: If none answers.
     """
-    from docker import from_env
+    from docker import APIClient
     from docker.errors import DockerException
 
+    place: dict[str, Any] = {}
     try:
-        client = from_env(version="auto").api
+        place = _place()
+        client = APIClient(version="auto", timeout=_CONNECT_TIMEOUT_S, **place)
         version = client.version()
         description = client.info()
     except (DockerException, OSError) as error:
-        raise _unreachable(error) from error
+        raise _unreachable(error, place.get("base_url") or os.environ.get("DOCKER_HOST") or _DEFAULT_HOST) from error
     api_version = client.api_version
-    host = _endpoint()
+    client.close()
+    host = str(place.get("base_url") or _DEFAULT_HOST)
 
     def make_client() -> APIClient:
-        return from_env(version=api_version).api
+        return APIClient(version=api_version, **place)
 
     components = {part.get("Name", "") for part in version.get("Components") or ()}
     podman = "Podman Engine" in components
@@ -86,23 +94,36 @@ def connect() -> Engine:
     return Engine(info, make_client)
 
 
-def _endpoint() -> str:
+def _place() -> dict[str, Any]:
+    """The engine's address and TLS settings as docker-py's `from_env` finds them; without an address, the default."""
     from docker.context import ContextAPI
+    from docker.utils import kwargs_from_env
 
-    if os.environ.get("DOCKER_HOST"):
-        return os.environ["DOCKER_HOST"]
-    context = ContextAPI.get_current_context()
-    return str(getattr(context, "Host", "") or "unix:///var/run/docker.sock")
+    place: dict[str, Any] = dict(kwargs_from_env())
+    return place if "base_url" in place else {**ContextAPI.kwargs_from_context(), **place}
 
 
-def _unreachable(error: BaseException) -> EngineUnreachableError:
+def _unreachable(error: BaseException, host: str) -> EngineUnreachableError:
     text = str(error)
     if "Permission denied" in text or "PermissionError" in text:
         return EngineUnreachableError(
             "the container engine's socket refuses this user",
             "add yourself to its group (`sudo usermod -aG docker $USER`, then log in again), or use sudo",
         )
-    return EngineUnreachableError(f"no container engine answers at {_endpoint()}: {_innermost(error)}", _START_HINT)
+    if _timed_out(error):
+        return EngineUnreachableError(
+            f"the container engine at {host} accepts connections but does not answer",
+            "restart it (`sudo systemctl restart docker`, Docker Desktop), or point DOCKER_HOST at another",
+        )
+    return EngineUnreachableError(f"no container engine answers at {host}: {_innermost(error)}", _START_HINT)
+
+
+def _timed_out(error: BaseException | None) -> bool:
+    from requests.exceptions import ReadTimeout
+
+    while error is not None and not isinstance(error, ReadTimeout):
+        error = error.__cause__ or error.__context__
+    return error is not None
 
 
 def _innermost(error: BaseException) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TextIO
 
 from console import events as ev
@@ -33,10 +35,18 @@ class PlainFrontEnd:
         as_json: One JSON object per line (docs/events.md) in place of text.
         out: Where results go; standard output by default.
         diagnostics: Where errors go as text; standard error by default. With `as_json` they are events like any other.
+        on_broken: Called once if what is written is not taken any more (the reader went away, a full disk); from then
+            on nothing is written.
     """
 
     def __init__(
-        self, store: Store, *, as_json: bool, out: TextIO | None = None, diagnostics: TextIO | None = None
+        self,
+        store: Store,
+        *,
+        as_json: bool,
+        out: TextIO | None = None,
+        diagnostics: TextIO | None = None,
+        on_broken: Callable[[], object] | None = None,
     ) -> None:
         self._as_json = as_json
         self._out = out or sys.stdout
@@ -45,7 +55,14 @@ class PlainFrontEnd:
         self._app_lines: deque[str] = deque(maxlen=200)
         """What the app said last; a container that failed to start ends with lines that may have been told already."""
         self._compared: Comparison | None = None
-        self.close = store.subscribe(self._take)
+        self._on_broken = on_broken
+        self._unsubscribe: Callable[[], None] | None = store.subscribe(self._take)
+
+    def close(self) -> None:
+        """From now on nothing is written; more than once does no harm."""
+        unsubscribe, self._unsubscribe = self._unsubscribe, None
+        if unsubscribe is not None:
+            unsubscribe()
 
     def _take(self, batch: list[Stamped]) -> None:
         if self._as_json:
@@ -53,16 +70,24 @@ class PlainFrontEnd:
             self._write(self._out, lines)
             return
         for stamped in batch:
+            if self._unsubscribe is None:
+                return
             if isinstance(stamped.event, ev.ErrorOccurred):
                 self._write(self._diagnostics, map(_safe, _error_lines(stamped.event)))
             else:
                 self._write(self._out, map(_safe, self._lines(stamped)))
 
-    @staticmethod
-    def _write(out: TextIO, lines: Iterable[str]) -> None:
+    def _write(self, out: TextIO, lines: Iterable[str]) -> None:
         if text := "".join(f"{line}\n" for line in lines):
-            out.write(text.encode(out.encoding or "utf-8", "replace").decode(out.encoding or "utf-8", "replace"))
-            out.flush()
+            encoding = out.encoding or "utf-8"
+            try:
+                out.write(text.encode(encoding, "replace").decode(encoding, "replace"))
+                out.flush()
+            except OSError:
+                self.close()
+                _discard(out)
+                if self._on_broken is not None:
+                    self._on_broken()
 
     def _lines(self, stamped: Stamped) -> list[str]:
         text = self._text(stamped.event)
@@ -138,6 +163,15 @@ class PlainFrontEnd:
             f"split {duration(split.median_ms)} (n={split.n}), "
             f"{speedup(comparison.speedup)}, {percent(comparison.reduction)} saved"
         )
+
+
+def _discard(out: TextIO) -> None:
+    """Lets what is left in the buffer go nowhere: Python writes it at its end and would complain."""
+    with suppress(OSError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        with suppress(OSError):
+            os.dup2(nowhere, out.fileno())
+        os.close(nowhere)
 
 
 def _last_version(line: str) -> str:

@@ -21,9 +21,10 @@ from console.history.recorder import HistoryRecorder
 from console.history.records import history_path
 from console.history.stages import StageRules
 from console.lock import ProjectLock
-from console.loop.builds import Builds, Identity, defect
+from console.loop.builds import Builds, Identity
 from console.loop.controller import Controller
 from console.loop.fingerprint import BaseInputs, read_base_inputs, status_of
+from console.loop.guard import defect
 from console.model import (
     LABEL_FINGERPRINT,
     LABEL_INPUTS,
@@ -101,6 +102,7 @@ class Session:
         controller = self._controller or await self.open()
         assert self._base is not None
         await self._base.read_inputs()
+        self._store.subscribe(lambda batch: self._pass_on(controller, batch))
         watch = self._config.watch
         ignored = Ignored(self._config)
         scope = scope_of(self._config, self._base.files)
@@ -130,6 +132,12 @@ class Session:
         if self._recorder is not None:
             await self._recorder.close()
         self._lock.release()
+
+    @staticmethod
+    def _pass_on(controller: Controller, batch: list[ev.Stamped]) -> None:
+        for stamped in batch:
+            if isinstance(stamped.event, ev.ContainerExited):
+                controller.container_exited(stamped.event.container)
 
     async def _watch(self, watcher: Watcher, ignored: Ignored, controller: Controller) -> None:
         try:
@@ -204,6 +212,9 @@ async def run_console(config: Config) -> ExitCode:
         except SplitdeckError as error:
             failure = error
             app.exit()
+        except Exception as error:  # noqa: BLE001 - a screen on which nothing will ever happen helps nobody
+            failure = SplitdeckError(*defect(error))
+            app.exit()
 
     starting = asyncio.create_task(start())
     try:
@@ -226,11 +237,7 @@ async def run_console(config: Config) -> ExitCode:
 
 async def run_headless(config: Config, *, as_json: bool, once: bool) -> ExitCode:
     """The loop without a screen, until it is interrupted; with `once` until the first build serves or fails."""
-    from console.plain import PlainFrontEnd
-
-    store = Store()
-    store.attach(asyncio.get_running_loop())
-    PlainFrontEnd(store, as_json=as_json)
+    store = _headless_store(as_json=as_json)
     session = Session(config, store)
     served = True
     try:
@@ -247,13 +254,20 @@ async def run_headless(config: Config, *, as_json: bool, once: bool) -> ExitCode
     return ExitCode.OK if served else ExitCode.FAILED
 
 
-async def build_once(config: Config, target: Target, *, no_cache: bool, as_json: bool) -> ExitCode:
-    """One build, recorded like any other."""
+def _headless_store(*, as_json: bool) -> Store:
+    """A store whose events are written out; the command ends when nobody reads them any more."""
     from console.plain import PlainFrontEnd
 
     store = Store()
     store.attach(asyncio.get_running_loop())
-    PlainFrontEnd(store, as_json=as_json)
+    command = asyncio.current_task()
+    PlainFrontEnd(store, as_json=as_json, on_broken=command.cancel if command else None)
+    return store
+
+
+async def build_once(config: Config, target: Target, *, no_cache: bool, as_json: bool) -> ExitCode:
+    """One build, recorded like any other."""
+    store = _headless_store(as_json=as_json)
     session = Session(config, store)
     try:
         controller = await session.open()

@@ -106,6 +106,7 @@ class FakeRunner:
     def __init__(self) -> None:
         self.serving: Container | None = None
         self.resumes: Container | None = None
+        self.previous: Container | None = None
         self.broken: set[str] = set()
         """Images whose containers end at once."""
         self.slow: set[str] = set()
@@ -128,11 +129,18 @@ class FakeRunner:
         if image_id in self.broken:
             status = SwapStatus.ROLLED_BACK if self.serving else SwapStatus.FAILED
             return SwapResult(status, self.serving, "http://here", reason="it ended at once", output=("SyntaxError",))
+        self.previous = self.serving
         self.serving = Container(f"container of {image_id}", "demo", image_id, "")
         return SwapResult(SwapStatus.READY, self.serving, "http://here", swap_ms=150.0, ready_ms=40.0)
 
     async def revive(self) -> SwapResult | None:
         return None if self.serving is None else SwapResult(SwapStatus.READY, self.serving, "http://here")
+
+    async def fall_back(self) -> SwapResult | None:
+        if self.previous is None:
+            return None
+        self.serving, self.previous = self.previous, None
+        return SwapResult(SwapStatus.READY, self.serving, "http://here")
 
     async def tidy(self) -> None:
         self.tidied += 1

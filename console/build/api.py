@@ -28,7 +28,9 @@ _CHUNK_BYTES = 64 * 1024
 _OUTPUT_KEPT = 20
 _AT_LINE = re.compile(r"(?:parse error (?:on )?line|Dockerfile:|\.[Dd]ockerfile:)\s*(\d+)")
 _STEP_IN_ERROR = re.compile(
-    r"^(?:failed to solve: |failed to solve with frontend [^:]*: |failed to (?:build|create) LLB(?: definition)?: )+"
+    r"^(?:executor failed running \[.*\]: |process \".*\" did not complete successfully: |failed to solve: |"
+    r"failed to solve with frontend [^:]*: |failed to (?:build|create) LLB(?: definition)?: )+",
+    re.DOTALL,
 )
 
 

@@ -205,6 +205,7 @@ class EngineBuilder:
             _refuse_foreign(client, recipe.tag, self._config.project.name, target)
             self._ours.add(recipe.tag)
         dockerfile = read_dockerfile(recipe.dockerfile, recipe.args)
+        dockerfile = replace(dockerfile, path=os.path.relpath(recipe.dockerfile, self._config.root))
         # Before the files are packed: one that is saved in between then counts as changed since.
         labels = {LABEL_PROJECT: self._config.project.name, LABEL_ROLE: target.value, **self._labels(target)}
         context = read_context(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from console import events as ev
 from console.config import Config
 from console.errors import SplitdeckError
+from console.loop.guard import defect
 from console.loop.ports import Emit, ImageBuilder, Recorder
 from console.model import (
     BuildNumber,
@@ -222,16 +223,11 @@ class Builds:
             self._emit(ev.ComparisonUpdated(comparison))
 
 
-def defect(error: Exception) -> tuple[str, str]:
-    """An exception that nobody foresaw, as message and hint."""
-    place = error.__traceback__
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    where = f" in {place.tb_frame.f_code.co_name}, line {place.tb_lineno}" if place is not None else ""
-    return (
-        f"splitdeck met an error of its own: {type(error).__name__}: {error}{where}",
-        "this is a defect, please report it with these words; the loop goes on",
-    )
+_NEXT = {
+    Target.APP: "fix it and save",
+    Target.BASE: "fix it, then build it again: b, or `splitdeck build base`",
+    Target.LEGACY: "fix it, then build it again: l, or `splitdeck build legacy`",
+}
 
 
 def _told(target: Target, number: int, failure: StepFailure, hint: str, *, serving: bool) -> tuple[str, str]:
@@ -239,5 +235,5 @@ def _told(target: Target, number: int, failure: StepFailure, hint: str, *, servi
     place = f" at {failure.dockerfile}:{failure.line}" if failure.line else ""
     step = f" ({failure.step})" if failure.step else ""
     message = f"{target.value} build #{number} failed{place}{step}: {failure.message}"
-    hint = hint or ("its last lines are in the build log" if failure.output else "fix it and save")
+    hint = hint or _NEXT[target]
     return message, f"{hint}; the running container stays as it is" if serving else hint

@@ -14,16 +14,13 @@ from typing import Any
 
 from console import events as ev
 from console.config import Config
-from console.errors import SplitdeckError
 from console.format import paths as some_paths
-from console.format import short_id
-from console.loop.builds import Builds, FinishedBuild, defect
+from console.loop.builds import Builds, FinishedBuild
+from console.loop.guard import guarded
 from console.loop.plan import Plan, Situation, plan
 from console.loop.ports import AppRunner, BaseImages, Emit
+from console.loop.service import Service
 from console.model import BaseStatus, BuildOutcome, BuildStatus, ChangeBatch, Target
-from console.run.swap import SwapResult, SwapStatus
-
-_TIMES = ("save_to_ready_ms", "detect_ms", "wait_ms", "context_ms", "build_ms", "swap_ms", "ready_ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +53,7 @@ class Controller:
     ) -> None:
         self._config = config
         self._builds = builds
-        self._runner = runner
+        self._service = Service(runner, emit, self._cycle_ended)
         self._base_images = base
         self._emit = emit
         self._base: BaseStatus | None = None
@@ -64,13 +61,8 @@ class Controller:
         self._held: ChangeBatch | None = None
         self._wanted: _AppRequest | None = None
         self._lanes: dict[Target, asyncio.Task[Any]] = {}
-        self._swap: asyncio.Task[None] | None = None
-        self._swapping_in = ""
-        """Image ID that the last swap began to bring in."""
         self._background: set[asyncio.Task[None]] = set()
         self._stopping = False
-        self._good: ev.ContainerReady | None = None
-        """How the serving container came into service."""
         self.first_cycle: asyncio.Future[bool] | None = None
         """Set to whether the first build came into service."""
 
@@ -80,9 +72,8 @@ class Controller:
         """Takes over what runs already, and builds what the source is now."""
         self.first_cycle = asyncio.get_running_loop().create_future()
         await self._check_base()
-        resumed = await self._guarded(self._runner.resume())
-        if resumed is not None:
-            self._announce_ready(resumed, None, None)
+        self._tell_stale()
+        await self._service.resume()
         await self._builds.show_comparison()
         if self._base is not None and not self._base.present:
             self._start_lane(Target.BASE, self._base_lane(f"{self._base.reference} is not on this engine yet"))
@@ -94,13 +85,14 @@ class Controller:
         self._stopping = True
         self._wanted = None
         self._builds.cancel_all()
-        self._runner.abandon()
+        self._service.stop()
         while tasks := [task for task in self._tasks() if not task.done()]:
             await asyncio.gather(*tasks, return_exceptions=True)
         await self._builds.settle()
 
     def _tasks(self) -> list[asyncio.Task[Any]]:
-        return [*self._lanes.values(), *self._background, *([self._swap] if self._swap else [])]
+        swap = self._service.swapping
+        return [*self._lanes.values(), *self._background, *([swap] if swap else [])]
 
     def saved(self, batch: ChangeBatch) -> None:
         """A change batch from the watcher."""
@@ -147,6 +139,8 @@ class Controller:
     async def build_one(self, target: Target, *, no_cache: bool = False) -> BuildOutcome:
         """One build outside the loop, recorded like any other; the base comes first where an app build lacks it."""
         await self._check_base()
+        if target is Target.APP:
+            self._tell_stale()
         if target is Target.APP and self._base is not None and not self._base.present:
             finished = await self._build(Target.BASE, f"{self._base.reference} is not on this engine yet")
             if finished.outcome.status is not BuildStatus.OK:
@@ -157,6 +151,10 @@ class Controller:
             await self._promoted()
         await self._builds.settle()
         return finished.outcome
+
+    def container_exited(self, container: str) -> None:
+        """A container of ours ended by itself."""
+        self._service.container_exited(container)
 
     # -- the app lane -------------------------------------------------------------------------------------------------
 
@@ -170,7 +168,7 @@ class Controller:
         while (request := self._take_wanted()) is not None:
             finished = await self._build(Target.APP, request.reason, request.batch)
             if finished.outcome.status is BuildStatus.OK:
-                await self._take_over(request, finished)
+                await self._service.take_over(request.batch, finished)
             elif finished.outcome.status is BuildStatus.CANCELLED and (newer := self._take_wanted()) is not None:
                 self._wanted = newer.after(request)
             elif await self._base_has_gone(finished):
@@ -178,8 +176,8 @@ class Controller:
                 self._start_lane(Target.BASE, self._base_lane("it is not on this engine any more"))
                 return
             else:
-                await self._keep_serving()
-                self._cycle_ended(served=False)
+                await self._service.keep()
+                self._cycle_ended(False)
 
     async def _base_has_gone(self, finished: FinishedBuild) -> bool:
         """Whether an app build failed because somebody removed the base image meanwhile."""
@@ -192,84 +190,7 @@ class Controller:
         wanted, self._wanted = self._wanted, None
         return wanted
 
-    async def _take_over(self, request: _AppRequest, finished: FinishedBuild) -> None:
-        """Lets the new image serve, in place of one that may still be on its way."""
-        if self._stopping:
-            return
-        if self._swap is not None and not self._swap.done():
-            if finished.outcome.image_id != self._swapping_in:
-                self._runner.supersede()
-            await asyncio.gather(self._swap, return_exceptions=True)
-        self._swapping_in = finished.outcome.image_id
-        self._swap = asyncio.create_task(self._serve(request, finished))
-
-    async def _serve(self, request: _AppRequest, finished: FinishedBuild) -> None:
-        image_id = finished.outcome.image_id
-        served = await self._guarded(self._runner.serve(image_id, finished.number))
-        if served is None:
-            self._cycle_ended(served=False)
-            return
-        if served.status is SwapStatus.SUPERSEDED:
-            return
-        if served.status is SwapStatus.READY:
-            self._announce_ready(served, request.batch, finished)
-        else:
-            self._announce_failure(served, image_id, finished.number)
-        if served.container is None:
-            self._good = None
-        self._cycle_ended(served=served.status is SwapStatus.READY)
-        await self._guarded(self._runner.tidy())
-
-    async def _keep_serving(self) -> None:
-        """After a failed first build: the container of an earlier session is better than nothing."""
-        if self._good is not None or self._stopping or (self._swap is not None and not self._swap.done()):
-            return
-        revived = await self._guarded(self._runner.revive())
-        if revived is not None and revived.status is SwapStatus.READY:
-            self._announce_ready(revived, None, None)
-
-    def _announce_ready(self, served: SwapResult, batch: ChangeBatch | None, finished: FinishedBuild | None) -> None:
-        build = finished.number if finished else None
-        container = served.container.id if served.container else ""
-        if batch is None or finished is None:
-            self._good = ev.ContainerReady(container, build, None, served.address)
-            self._emit(self._good)
-            return
-        outcome = finished.outcome
-        context_ms = outcome.context.duration_ms if outcome.context else 0.0
-        until_built_ms = (finished.ended_at - batch.closed_at) * 1000
-        detect_ms = (batch.closed_at - batch.saved_at) * 1000
-        self._good = ev.ContainerReady(
-            container,
-            build,
-            batch.number,
-            served.address,
-            batch.saved_at,
-            save_to_ready_ms=detect_ms + until_built_ms + served.swap_ms + served.ready_ms,
-            detect_ms=detect_ms,
-            wait_ms=max(0.0, until_built_ms - context_ms - outcome.duration_ms),
-            context_ms=context_ms,
-            build_ms=outcome.duration_ms,
-            swap_ms=served.swap_ms,
-            ready_ms=served.ready_ms,
-        )
-        self._emit(self._good)
-
-    def _announce_failure(self, served: SwapResult, image_id: str, build: int) -> None:
-        back_to = served.container.image_id if served.container else ""
-        if served.container is not None and self._good is not None:
-            self._emit(
-                replace(self._good, container=served.container.id, address=served.address, **dict.fromkeys(_TIMES))
-            )
-        self._emit(ev.ContainerRolledBack(image_id, back_to, served.reason, served.output))
-        if back_to:
-            state = f"the last good container serves again (image {short_id(back_to)})"
-        else:
-            state = "no container serves"
-        hint = f"{served.hint}; {state}" if served.hint else state
-        self._emit(ev.ErrorOccurred(f"build #{build}: {served.reason}", hint))
-
-    def _cycle_ended(self, *, served: bool) -> None:
+    def _cycle_ended(self, served: bool) -> None:
         if self.first_cycle is not None and not self.first_cycle.done():
             self.first_cycle.set_result(served)
 
@@ -284,11 +205,11 @@ class Controller:
                 return
             self._want(_AppRequest("there is a new base image"))
             return
-        await self._keep_serving()
+        await self._service.keep()
         if self._base is not None and self._base.present and self._wanted is not None:
             self._want(self._wanted)
         else:
-            self._cycle_ended(served=False)
+            self._cycle_ended(False)
 
     async def _promoted(self) -> None:
         await self._check_base()
@@ -296,9 +217,13 @@ class Controller:
             self._emit(ev.BasePromoted(self._config.base.version, self._base.fingerprint))
 
     async def _check_base(self) -> None:
-        self._base = await self._guarded(self._base_images.status()) or self._base
+        self._base = await guarded(self._emit, self._base_images.status()) or self._base
         if self._base is not None:
             self._emit(ev.BaseChecked(self._base))
+
+    def _tell_stale(self) -> None:
+        if self._base is not None and self._base.stale_files:
+            self._emit(ev.BaseStale(self._base.stale_files))
 
     def _check_base_if_touched(self, batch: ChangeBatch) -> None:
         if self._base_images.files.isdisjoint(batch.paths):
@@ -306,8 +231,7 @@ class Controller:
 
         async def check() -> None:
             await self._check_base()
-            if self._base is not None and self._base.stale_files:
-                self._emit(ev.BaseStale(self._base.stale_files))
+            self._tell_stale()
 
         task = asyncio.create_task(check())
         self._background.add(task)
@@ -333,7 +257,7 @@ class Controller:
         if self._base is not None:
             stands_on = self._base.image_id if target is Target.APP else self._base.inputs_fingerprint
         return await self._builds.build(
-            target, reason, batch, no_cache=no_cache, stands_on=stands_on, serving=self._good is not None
+            target, reason, batch, no_cache=no_cache, stands_on=stands_on, serving=self._service.serving
         )
 
     # -- small things -------------------------------------------------------------------------------------------------
@@ -365,16 +289,6 @@ class Controller:
             lane.close()
             return
         self._lanes[target] = asyncio.create_task(lane)
-
-    async def _guarded(self, doing: Coroutine[Any, Any, Any]) -> Any:
-        """The result, or None after telling the user what went wrong."""
-        try:
-            return await doing
-        except SplitdeckError as error:
-            self._emit(ev.ErrorOccurred(error.message, error.hint))
-        except Exception as error:  # noqa: BLE001 - a defect of ours must not end the loop
-            self._emit(ev.ErrorOccurred(*defect(error)))
-        return None
 
 
 def _joined(earlier: ChangeBatch, later: ChangeBatch) -> ChangeBatch:

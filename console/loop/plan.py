@@ -72,5 +72,5 @@ def plan(changed: tuple[str, ...], situation: Situation) -> Plan | Hold:
     if for_app:
         return Plan((Target.APP,), f"saved {some_paths(for_app)}{also}", cancels)
     if for_base:
-        return Hold(f"{some_paths(for_base)} goes into the base image only; press b to build it")
+        return Hold(f"{some_paths(for_base)} goes into the base image only; b (or `splitdeck build base`) builds it")
     return Hold(f"the app image reads nothing of {some_paths(relevant)}")

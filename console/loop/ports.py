@@ -42,6 +42,9 @@ class AppRunner(Protocol):
     async def revive(self) -> SwapResult | None:
         """Starts the last good container if none runs; None where there is none."""
 
+    async def fall_back(self) -> SwapResult | None:
+        """After the serving container ended: the one before it serves again; None where there is none."""
+
     async def tidy(self) -> None:
         """Removes what the last swap replaced."""
 

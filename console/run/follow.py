@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 _CHUNK_BYTES = 256 * 1024
 _HEADER = struct.Struct(">BxxxL")
-_TAIL_ON_ADOPTION = 200
 _LONGEST_LINE_BYTES = 64 * 1024
 _REATTACH_S = 0.2
 _ENGINE_AGAIN_S = 1.0
@@ -55,17 +54,26 @@ class Follower:
         project: Whose it is.
         container: Which one.
         observer: Who hears of it.
-        fresh: It has just been created, so its whole log is new; otherwise only the last lines are.
+        since: Show its log from this moment on, seconds since 1970. None: from the beginning, for one that is new.
+        tail: Of that, how many of the last lines at first; None for all.
     """
 
     def __init__(
-        self, engine: Engine, project: str, container: Container, observer: FollowObserver, *, fresh: bool
+        self,
+        engine: Engine,
+        project: str,
+        container: Container,
+        observer: FollowObserver,
+        *,
+        since: float | None,
+        tail: int | None,
     ) -> None:
         self._engine = engine
         self._project = project
         self._container = container
         self._observer = observer
-        self._tail: str | int = "all" if fresh else _TAIL_ON_ADOPTION
+        self._since = since
+        self._tail: str | int = "all" if tail is None else tail
         self._end_expected = threading.Event()
         for job, name in ((self._follow_log, "log"), (self._follow_usage, "usage")):
             threading.Thread(target=job, name=f"{name} of {container.name}", daemon=True).start()
@@ -77,14 +85,14 @@ class Follower:
     def _follow_log(self) -> None:
         client = self._engine.client()
         runtime = EngineRuntime(client, self._project)
-        since: float | None = None
+        since = self._since
         engine_away = False
         try:
             while not self._end_expected.is_set():
                 try:
                     for stream, lines in _log_lines(client, self._container.id, self._tail, since):
                         self._observer.logged(self._container, stream, lines)
-                    since = time.time()
+                    since, self._tail = time.time(), "all"
                     state = runtime.state_of(self._container)
                 except EngineUnreachableError:
                     since = since or time.time()
@@ -140,7 +148,7 @@ def _log_lines(
     """A container's log in batches of whole lines, as they come, until its stream ends."""
     parameters: dict[str, Any] = {"stdout": 1, "stderr": 1, "follow": 1, "tail": tail}
     if since is not None:
-        parameters |= {"since": f"{since:.9f}", "tail": "all"}
+        parameters |= {"since": f"{since:.9f}"}
     private: Any = client  # docker-py's public log stream reads twice per line; this one takes what has come in one go
     with engine_errors("reading the container's log"):
         url = private._url("/containers/{0}/logs", container_id)  # noqa: SLF001

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 
+_TAIL_ON_ADOPTION = 200
+_START_TAKES_S = 0.5
+
+
 @dataclass(slots=True)
 class _Reporter:
     """Turns what happens to containers into events. Called on worker and follower threads."""
@@ -27,16 +32,25 @@ class _Reporter:
     emit: Callable[[ev.Event], None]
     followers: dict[str, Follower]
     known: set[str]
-    """Containers whose log has been shown before."""
+    """Containers whose log has been shown up to their last end."""
     builds: dict[str, BuildNumber]
     """Image ID → the build that made it last."""
 
     def started(self, container: Container) -> None:
         build = self.builds.get(container.image_id)
         self.emit(ev.ContainerStarted(container.id, container.name, container.image_id, build))
-        fresh = container.id not in self.known
+        since = time.time() - _START_TAKES_S if container.id in self.known else None
+        self._follow(container, since, None)
+
+    def adopted(self, container: Container) -> None:
+        """It runs already; its last lines are news enough."""
+        self.emit(ev.ContainerStarted(container.id, container.name, container.image_id, None))
+        self._follow(container, None, _TAIL_ON_ADOPTION)
+
+    def _follow(self, container: Container, since: float | None, tail: int | None) -> None:
         self.known.add(container.id)
-        self.followers[container.id] = Follower(self.engine, self.project, container, self, fresh=fresh)
+        follower = Follower(self.engine, self.project, container, self, since=since, tail=tail)
+        self.followers[container.id] = follower
 
     def about_to_stop(self, container: Container) -> None:
         follower = self.followers.pop(container.id, None)
@@ -88,8 +102,7 @@ class ContainerRunner:
             adopted = swapper.adopt(runtime.ours())
             if adopted is None:
                 return None
-            self._reporter.known.add(adopted.id)
-            self._reporter.started(adopted)
+            self._reporter.adopted(adopted)
             result = swapper.confirm()
             return result if result.status is SwapStatus.READY else None
 
@@ -113,6 +126,10 @@ class ContainerRunner:
     async def revive(self) -> SwapResult | None:
         """Starts the last good container; None where there is none."""
         return await self._worker.call(lambda client: self._bound(client).revive(self._reporter))
+
+    async def fall_back(self) -> SwapResult | None:
+        """Starts the container that served before the one that ended; None where there is none."""
+        return await self._worker.call(lambda client: self._bound(client).fall_back(self._reporter))
 
     async def tidy(self) -> None:
         """Removes replaced containers, and images of ours that no tag and no container holds any more."""

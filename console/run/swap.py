@@ -21,6 +21,7 @@ from console.run.ready import Probe, needs_log, probe_for
 _POLL_S = 0.004
 _SLOW_POLL_S = 0.05
 _SLOW_AFTER_S = 2.0
+_PREVIOUS = "-previous"
 _ATTEMPTS = 3
 _ATTEMPT_S = 0.1
 
@@ -95,6 +96,8 @@ class Swapper:
         self._abandoned = threading.Event()
         self.good: Container | None = None
         """The last container that answered; stopped while a new one is on trial."""
+        self.previous: Container | None = None
+        """The one that served before `good`; kept, stopped, in case `good` ends soon after it answered."""
         self._trial: Container | None = None
         self._retired: list[Container] = []
         self._name_refused = False
@@ -114,11 +117,13 @@ class Swapper:
         A container under the project's own name answered once: it is the one to go back to. One that runs beside it
         was on trial when that session ended.
         """
+        spare = f"{self._project}{_PREVIOUS}"
+        self.previous = next((container for container, runs in found if container.name == spare and not runs), None)
         running = next((container for container, runs in found if runs), None)
         self.good = next((container for container, _ in found if container.name == self._project), running)
         self._trial = None if running == self.good else running
         for container, _ in found:
-            if container not in (self.good, self._trial):
+            if container not in (self.good, self._trial, self.previous):
                 self._runtime.remove(container)
         return running
 
@@ -224,13 +229,21 @@ class Swapper:
         return probe.ask(state, log, waited_s * 1000)
 
     def _settled(self, result: SwapResult, new: Container) -> SwapResult:
-        if self.good is not None:
-            self._retired.append(self.good)
-        self.good, self._trial = new, None
+        if self.previous is not None:
+            self._retired.append(self.previous)
+        self.previous, self.good, self._trial = self.good, new, None
         return result
 
+    def fall_back(self, observer: SwapObserver) -> SwapResult | None:
+        """After the serving container ended by itself: the one before it serves again; None where there is none."""
+        ended, self.good, self.previous = self.good, self.previous, None
+        if ended is not None:
+            self._retired.append(ended)
+        self._superseded.clear()
+        return None if self.good is None else self._start(self.good, observer, self._clock.monotonic())
+
     def tidy(self) -> None:
-        """Removes the containers that a successful swap replaced, and gives the serving one the project's name.
+        """Removes containers that are of no use any more, and gives the serving one the project's name.
 
         Apart from `swap`, so that nobody waits for it.
         """
@@ -240,6 +253,8 @@ class Swapper:
         if self.good is None or self._trial is not None or self.good.name == self._project or self._name_refused:
             return
         try:
+            if self.previous is not None and self.previous.name == self._project:
+                self.previous = self._runtime.rename(self.previous, f"{self._project}{_PREVIOUS}")
             self.good = self._runtime.rename(self.good, self._project)
         except ContainerError as error:
             self._name_refused = True  # someone else's container has it; told once

@@ -10,11 +10,12 @@ from dataclasses import replace
 from typing import Any
 
 from console import events as ev
-from console.format import plural
+from console.format import paths
 from console.model import BuildStatus, ContainerStatus, Step, Target, Timing
 from console.state.app_state import AppState, BuildView, ContainerView, Notice, PipelineView, Severity, WatchView
 
 _NOTICES_KEPT = 50
+_STALE = "the base image is stale: "
 _SAVES_KEPT = 50
 _PHASE_AFTER = {BuildStatus.OK: "swap", BuildStatus.CANCELLED: "cancelled"}
 _FIELD_OF = {Target.APP: "app_build", Target.BASE: "base_build", Target.LEGACY: "legacy_build"}
@@ -229,7 +230,8 @@ def _container_rolled_back(state: AppState, event: ev.ContainerRolledBack, at: f
     if container.image_id != event.to and state.served is not None and state.served.image_id == event.to:
         container = state.served
     elif not event.to:
-        container = replace(container, status=ContainerStatus.EXITED, usage=None)
+        status = ContainerStatus.EXITED if container.container else ContainerStatus.ABSENT
+        container = replace(container, status=status, usage=None)
     container = replace(container, rolled_back=event.reason)
     pipeline = state.pipeline
     if pipeline.phase in {"swap", "ready"}:
@@ -253,13 +255,15 @@ def _base_stale(state: AppState, event: ev.BaseStale, at: float) -> AppState:
     return _noticed(
         state,
         at,
-        f"the base image is stale: {plural(len(event.files), 'input')} changed",
+        f"{_STALE}{paths(event.files)} changed",
         "press b to build it",
         "warning",
     )
 
 
 def _base_promoted(state: AppState, event: ev.BasePromoted, at: float) -> AppState:
+    current = tuple(notice for notice in state.notices if not notice.message.startswith(_STALE))
+    state = replace(state, notices=current)
     return _noticed(state, at, f"base {event.version} built", severity="information")
 
 

@@ -11,7 +11,7 @@ import asyncio
 import os
 import platform
 from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -33,7 +33,8 @@ _POLL_SHARE = 0.2
 """Of the time that polling may take at most: looking at a huge tree makes the pauses longer."""
 _ATTEMPTS = 3
 _PLAUSIBLE_AGE_S = 10.0
-_JUST_NOW_S = 2.0
+_LOOK_EVERY_MS = 1_000
+"""How soon a watched folder that was replaced by another is noticed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +82,7 @@ class Watcher:
         self._may_poll = poll != "false"
         self._clock = clock
         self._files = {str(path) for path in scope.files}
+        self._trees = tuple(f"{tree}/" for tree in scope.trees)
         self._default = DefaultFilter()
         self._numbers = 0
 
@@ -132,42 +134,64 @@ class Watcher:
         recursive: bool,
     ) -> None:
         places = tuple(places)
-        before: dict[str, int] | None = None
+        names = {str(place) for place in places}
+        seen: dict[str, int] | None = None
+        began = False
         attempts = 0
         while places and not stop.is_set():
+            if began and not any(map(Path.exists, places)):
+                await _is_set_within(_LOOK_EVERY_MS / 1000, stop)
+                continue
             if self.polling:
-                if all(map(Path.exists, places)):
+                if began or all(map(Path.exists, places)):
                     await self._poll(queue, look, stop)
                 else:
                     queue.put_nowait(_unwatchable(FileNotFoundError("no such file or folder")))
                 return
+            watched = {place: _identity(place) for place in places}
+            seen = await self._catch_up(queue, look, seen)
+            in_place = False
             try:
-                async for changes in awatch(
-                    *places,
-                    watch_filter=counts,
+                told = awatch(
+                    *(place for place in places if not began or watched[place]),
+                    watch_filter=None,  # ours comes below, so that changes that do not count wake us up, too
                     debounce=self._ceiling_ms,
                     step=self._step_ms,
                     stop_event=stop,
+                    rust_timeout=_LOOK_EVERY_MS,
+                    yield_on_timeout=True,
                     force_polling=False,
                     recursive=recursive,
                     # True would hide every error and leave whatever comes after it unwatched.
                     ignore_permission_denied=False,
-                ):
-                    queue.put_nowait({path for _, path in changes})
+                )
+                async with aclosing(told):
+                    async for changes in told:
+                        saved = {path for change, path in changes if counts(change, path)}
+                        if in_place:
+                            _note(seen, saved)
+                            if saved:
+                                queue.put_nowait(saved)
+                        else:
+                            seen = await self._catch_up(queue, look, seen, saved)
+                            in_place = began = True
+                        # A watch is on the folder that had the name, not on the name: a removed one is lost, and so is
+                        # one that another takes the place of, even if that gets the number of the old one.
+                        gone = names.intersection(path for change, path in changes if change is not Change.modified)
+                        watched.update((place, None) for place in places if str(place) in gone)
+                        if any((now := _identity(place)) and now != was for place, was in watched.items()):
+                            break
             except Exception as group:  # noqa: BLE001 - awatch wraps what its thread raises in a group
                 error = _innermost(group)
                 attempts += 1
                 if isinstance(error, WatchfilesRustInternalError) and "decode path" in str(error):
-                    # An event (reading is one too) on a file whose name is not UTF-8 ends the watch: begin anew, and
-                    # look for ourselves what was saved.
-                    now = await asyncio.to_thread(look)
-                    missed = self._just_written(now) if before is None else _differing(before, now)
-                    before = now
-                    if missed:
-                        queue.put_nowait(missed)
-                elif isinstance(error, FileNotFoundError) and attempts < _ATTEMPTS and all(map(Path.exists, places)):
+                    continue  # an event (reading is one too) on a file whose name is not UTF-8 ends the watch
+                if isinstance(error, FileNotFoundError) and (
+                    began or (attempts < _ATTEMPTS and all(map(Path.exists, places)))
+                ):
+                    await _is_set_within(_POLL_DELAY_S, stop)
                     continue  # a folder went away while it was being added
-                elif self._may_poll and not isinstance(error, FileNotFoundError):
+                if self._may_poll and not isinstance(error, FileNotFoundError):
                     self.polling = True
                 else:
                     queue.put_nowait(_unwatchable(error))
@@ -191,18 +215,28 @@ class Watcher:
                 found = set()
             pause_s = self._step_ms * 2 / 1000 if found else max(_POLL_DELAY_S, took_s / _POLL_SHARE)
 
+    async def _catch_up(
+        self,
+        queue: asyncio.Queue[set[str] | BaseException],
+        look: _Look,
+        seen: dict[str, int] | None,
+        saved: Iterable[str] = (),
+    ) -> dict[str, int]:
+        """Looks at the files ourselves, for what was saved while no watch was in place; gives what is there now."""
+        now = await asyncio.to_thread(look)
+        missed = set(saved) if seen is None else _differing(seen, now).union(saved)
+        if missed:
+            queue.put_nowait(missed)
+        return now
+
     def _look_at_trees(self) -> dict[str, int]:
         return {path: _changed_at_ns(path) for tree in self._scope.trees for path in self._walk(tree)}
 
     def _look_at_files(self) -> dict[str, int]:
-        return {path: _changed_at_ns(path) for path in self._files}
-
-    def _just_written(self, now: dict[str, int]) -> set[str]:
-        recent = (self._clock.now() - _JUST_NOW_S) * 1e9
-        return {path for path, changed_at in now.items() if changed_at >= recent}
+        return {path: changed_at for path in self._files if (changed_at := _changed_at_ns(path))}
 
     def _counts(self, _change: Change, path: str) -> bool:
-        if not self._default(_change, path) or path in self._files:
+        if path in self._files or not self._default(_change, self._below_tree(path)):
             return False
         return not self._ignored(self._relative(path)) and not _is_empty_folder(path)
 
@@ -211,6 +245,10 @@ class Watcher:
 
     def _relative(self, path: str) -> str:
         return Path(os.path.relpath(path, self._scope.root)).as_posix()
+
+    def _below_tree(self, path: str) -> str:
+        """The part that the default names to leave out hold for: a project may lie in a folder that has such a name."""
+        return next((path[len(tree) :] for tree in self._trees if path.startswith(tree)), path.rpartition("/")[2])
 
     def _batch(self, paths: set[str]) -> ChangeBatch:
         closed_at = self._clock.now()
@@ -277,6 +315,23 @@ def _changed_at_ns(path: str) -> int:
         return os.lstat(path).st_ctime_ns
     except OSError:
         return 0
+
+
+def _identity(place: Path) -> tuple[int, int] | None:
+    """What tells a folder from another that has taken its place; None where there is none."""
+    try:
+        status = place.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _note(seen: dict[str, int], paths: Iterable[str]) -> None:
+    """Brings what was seen of some files up to date. Folders among them are none: looking finds their files."""
+    for path in paths:
+        seen.pop(path, None)
+        if (changed_at := _changed_at_ns(path)) and not Path(path).is_dir():
+            seen[path] = changed_at
 
 
 def _innermost(error: BaseException) -> BaseException:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +68,19 @@ def test_a_pinned_base_that_is_missing_is_not_built_under_another_name(project: 
     result = project.once("build", "app")
     assert result.returncode == 1
     assert "pinned" in result.stderr
+
+
+def test_a_reader_that_goes_away_ends_the_program_without_a_word(project: Project) -> None:
+    command = f"{sys.executable} -m console run --json | head -1"
+    result = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command}"],
+        cwd=project.folder,
+        env={**os.environ, **project.environment, "PYTHONPATH": str(Path(__file__).parents[2])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+    )
+    assert json.loads(result.stdout)["event"] == "session.started"
+    assert result.stderr == ""
+    assert result.returncode == 130

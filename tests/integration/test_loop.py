@@ -120,6 +120,21 @@ def test_a_syntax_error_in_the_app_is_rolled_back(project: Project, live: Live) 
     assert live.served() == "three"
 
 
+def test_an_app_that_crashes_soon_after_it_answered_is_rolled_back(project: Project, live: Live) -> None:
+    project.write(
+        "app.py",
+        APP.replace("import http", "import threading, os, http").replace(
+            "signal.signal(", "threading.Timer(1, os._exit, [7]).start()\nsignal.signal(", 1
+        ),
+    )
+    live.wait("container.ready", lambda event: event["save_to_ready_ms"] is not None)
+    live.wait("container.rolled_back")
+    assert live.served() == "one"
+    project.edit("two")
+    live.wait("container.ready", lambda event: event["save_to_ready_ms"] is not None)
+    assert live.served() == "two"
+
+
 def test_a_newer_save_cancels_the_running_build(project: Project, live: Live) -> None:
     slow = (
         'ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY app.py /app/\nRUN sleep 7.25\nCMD ["python3", "-S", "/app/app.py"]\n'

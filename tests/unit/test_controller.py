@@ -184,6 +184,31 @@ async def test_a_container_that_ends_at_once_is_rolled_back(bench: Bench) -> Non
     assert bench.events.names().index("container.ready") < bench.events.names().index("container.rolled_back")
 
 
+async def test_a_container_that_ends_soon_after_it_answered_gives_way_to_the_one_before(bench: Bench) -> None:
+    bench.save("app.py")
+    await bench.finish("image 2")
+    bench.controller.container_exited("container of image 2")
+    await bench.settle()
+    assert bench.runner.serving is not None
+    assert bench.runner.serving.image_id == "image 1"
+    back = bench.last(ev.ContainerRolledBack)
+    assert isinstance(back, ev.ContainerRolledBack)
+    assert (back.from_, back.to) == ("image 2", "image 1")
+    ready = bench.last(ev.ContainerReady)
+    assert isinstance(ready, ev.ContainerReady)
+    assert (ready.container, ready.save_to_ready_ms) == ("container of image 1", None)
+
+
+async def test_one_that_has_proven_itself_is_not_replaced(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.save("app.py")
+    await bench.finish("image 2")
+    monkeypatch.setattr("console.loop.service._PROVEN_AFTER_S", -1.0)
+    bench.controller.container_exited("container of image 2")
+    await bench.settle()
+    assert bench.runner.serving is not None
+    assert bench.runner.serving.image_id == "image 2"
+
+
 async def test_a_slow_start_does_not_hold_up_the_next_save(bench: Bench) -> None:
     bench.runner.slow.add("image 2")
     bench.save("app.py")

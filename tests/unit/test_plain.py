@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -224,6 +226,57 @@ def test_after_close_nothing_more_is_written() -> None:
     bench = Bench()
     bench.front_end.close()
     assert bench.tell(ev.WatchPaused(True)) == []
+
+
+class Full(io.StringIO):
+    """An output whose disk is full."""
+
+    def flush(self) -> None:
+        raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_an_output_that_takes_no_more_ends_the_telling_and_is_told_once(*, as_json: bool) -> None:
+    store, out, broken = Store(), Full(), []
+    front_end = PlainFrontEnd(store, as_json=as_json, out=out, on_broken=lambda: broken.append(out.getvalue()))
+    for _ in range(2):
+        store.dispatch(ev.WatchPaused(True))
+        store.drain()
+    assert broken == [out.getvalue()]
+    assert out.getvalue().count("\n") == 1, "nothing after it"
+    front_end.close()
+
+
+def test_without_anyone_to_tell_a_broken_output_is_no_trouble() -> None:
+    store = Store()
+    PlainFrontEnd(store, as_json=True, out=Full())
+    store.dispatch(ev.WatchPaused(True))
+    store.drain()
+
+
+READER_GONE = """
+import sys
+from console import events as ev
+from console.plain import PlainFrontEnd
+from console.state.store import Store
+sys.stdin.readline()
+store = Store()
+PlainFrontEnd(store, as_json=True, on_broken=lambda: sys.stderr.write("told"))
+for _ in range(3):
+    store.dispatch(ev.WatchPaused(True))
+    store.drain()
+    sys.stdout.write("some more that stays in the buffer")
+"""
+
+
+def test_a_reader_that_goes_away_leaves_no_traceback_not_even_at_the_end() -> None:
+    command = [sys.executable, "-c", READER_GONE]
+    with subprocess.Popen(command, stdin=-1, stdout=-1, stderr=-1, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        process.stdout = None
+        _, errors = process.communicate("go\n", timeout=30)
+    assert (process.returncode, errors) == (0, "told")
 
 
 def test_by_default_results_and_diagnostics_go_their_own_ways(capsys: pytest.CaptureFixture[str]) -> None:

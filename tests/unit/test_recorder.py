@@ -150,17 +150,21 @@ async def test_the_day_counts_what_was_saved_and_what_the_base_cost(measured: Me
     assert comparison.base_cost_today_ms == 90_000
 
 
-async def test_damage_that_is_found_while_opening_does_not_refuse_the_start(path: Path, clock: FakeClock) -> None:
-    recorder = HistoryRecorder(path, CompareConfig(), *PLACE, clock)
-    await recorder.open()
-    await Measured(recorder, clock)(Target.APP, 400, "a")
-    await recorder.close()
+def damage_a_page(path: Path) -> None:
     content = bytearray(path.read_bytes())
     with closing(sqlite3.connect(path)) as file:
         (page,) = file.execute("SELECT rootpage FROM sqlite_master WHERE name = 'sample'").fetchone()
         (size,) = file.execute("PRAGMA page_size").fetchone()
     content[(page - 1) * size : page * size] = b"\xff" * size
     path.write_bytes(content)
+
+
+async def test_damage_that_is_found_while_opening_does_not_refuse_the_start(path: Path, clock: FakeClock) -> None:
+    recorder = HistoryRecorder(path, CompareConfig(), *PLACE, clock)
+    await recorder.open()
+    await Measured(recorder, clock)(Target.APP, 400, "a")
+    await recorder.close()
+    damage_a_page(path)
     again = HistoryRecorder(path, CompareConfig(), *PLACE, clock)
     number, notice = await again.open()
     assert number == 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -60,6 +61,15 @@ class Saves:
         while path not in told:
             told += await self.paths()
         return told
+
+    async def quiet(self) -> None:
+        """Waits until nothing more is told, as after a tree was replaced: twice the pause between two looks at it."""
+        ends_at = time.monotonic() + DEADLINE_S
+        while time.monotonic() < ends_at:
+            try:
+                await asyncio.wait_for(self.batches.get(), 2 * watcher_module._LOOK_EVERY_MS / 1000)
+            except asyncio.TimeoutError:
+                return
 
     def write(self, path: str, text: str = "x") -> Path:
         place = self.root / path
@@ -329,6 +339,90 @@ async def test_such_a_name_beside_a_single_file_is_not_ours(tmp_path: Path) -> N
         saves.write("../outside/Dockerfile")
         told += await saves.until("../outside/Dockerfile")
         assert not [path for path in told if "neighbour" in path or "caf" in path]
+
+
+@pytest.fixture
+def often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watcher_module, "_LOOK_EVERY_MS", 200)
+
+
+@pytest.mark.usefixtures("often")
+async def test_a_tree_that_is_removed_and_put_back_is_followed_on(tmp_path: Path) -> None:
+    async with watching(tmp_path) as saves:
+        shutil.copytree(saves.root / "src", saves.root / "keep")
+        for text in ("one", "two"):
+            shutil.rmtree(saves.root / "src")
+            (saves.root / "keep/app.py").write_text(text)
+            shutil.copytree(saves.root / "keep", saves.root / "src")
+            await saves.until("src/app.py")
+            await saves.quiet()
+            saves.write("src/later.py", text)
+            assert await saves.paths() == ["src/later.py"]
+
+
+@pytest.mark.usefixtures("often")
+async def test_a_tree_that_another_takes_the_place_of_is_told_by_what_differs(tmp_path: Path) -> None:
+    async with watching(tmp_path) as saves:
+        saves.write("src/same.py")
+        saves.write("src/gone.py")
+        await saves.until("src/gone.py")
+        await saves.quiet()
+        (saves.root / "other").mkdir()
+        os.link(saves.root / "src/same.py", saves.root / "other/same.py")
+        saves.write("other/deep/new.py")
+        saves.write("other/app.py", "another")
+        (saves.root / "src").rename(saves.root / "away")
+        (saves.root / "other").rename(saves.root / "src")
+        told = await saves.until("src/deep/new.py")
+        assert {"src/app.py", "src/deep/new.py", "src/gone.py"} <= set(told)
+        saves.write("src/deep/new.py")
+        await saves.until("src/deep/new.py")
+
+
+@pytest.mark.usefixtures("often")
+async def test_a_tree_that_stays_away_for_long_is_followed_when_it_comes_back(tmp_path: Path) -> None:
+    async with watching(tmp_path) as saves:
+        shutil.rmtree(saves.root / "src")
+        saves.write("../outside/Dockerfile")
+        await saves.until("../outside/Dockerfile")
+        await saves.quiet()
+        saves.write("src/back.py")
+        await saves.until("src/back.py")
+        await saves.quiet()
+        saves.write("src/later.py")
+        await saves.until("src/later.py")
+
+
+@pytest.mark.usefixtures("often")
+async def test_the_folder_of_a_single_file_may_be_replaced_too(tmp_path: Path) -> None:
+    async with watching(tmp_path) as saves:
+        (tmp_path / "outside").rename(tmp_path / "away")
+        saves.write("../outside/Dockerfile", "new")
+        await saves.until("../outside/Dockerfile")
+        await saves.quiet()
+        saves.write("../outside/Dockerfile", "newer")
+        await saves.until("../outside/Dockerfile")
+
+
+def test_what_is_noted_of_saves_is_what_looking_would_find(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "new.py").touch()
+    watcher = Watcher(WatchScope(tmp_path, (tmp_path,), (tmp_path / "lost",)), bool, 50, 1000, "auto", SystemClock())
+    seen = {str(tmp_path / name): 1 for name in ("gone.py", "new.py")}
+    watcher_module._note(seen, [str(tmp_path / name) for name in ("folder", "new.py", "gone.py")])
+    assert seen.keys() == {str(tmp_path / "new.py")}
+    assert watcher._look_at_files() == {}
+
+
+@pytest.mark.parametrize("poll", ["true", "false"])
+async def test_a_project_in_a_folder_whose_name_is_left_out_elsewhere(
+    tmp_path: Path, poll: Literal["true", "false"]
+) -> None:
+    async with watching(tmp_path / "node_modules/.git", poll=poll) as saves:
+        saves.write("src/node_modules/x.js")
+        saves.write("src/app.py")
+        assert await saves.until("src/app.py") == ["src/app.py"]
+        assert saves.watcher.count_files() == 2, "app.py and the warm-up; config.toml is a single file"
 
 
 async def test_an_implausible_time_gives_way_to_the_quiet_period(tmp_path: Path) -> None:
