@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types contracts unit ui integration sample bench screenshot venv engine root-image clean
+.PHONY: help demo test check format lint types contracts unit ui integration sample bench docs screenshot venv engine root-image clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -45,6 +45,9 @@ sample: venv engine root-image ## The sample's real images: built, run, tested
 
 bench: venv engine root-image ## Side-by-side measurements, as ratios
 	$(BIN)/python tests/perf/bench.py $(BENCH)
+
+docs: venv ## docs/config.md, from the code
+	$(BIN)/python scripts/write_config_docs.py
 
 screenshot: venv engine root-image ## docs/screenshot.svg, from a live session on the sample
 	$(BIN)/python scripts/screenshot.py

@@ -6,16 +6,16 @@ are relative to the file and free of `..`; links stay as they are. Only keys tha
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args, get_origin
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta, Struct, field
 
+from console.config_words import refuse_unknown_keys, unknown_key, wrong_value
 from console.errors import ConfigError
 from console.places import is_place, parse_port
 
@@ -40,14 +40,15 @@ class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
 class ProjectConfig(Section, frozen=True, kw_only=True):
     """[project]"""
 
-    name: _Text
-    """Names images, the container and the history: lower case, digits, `.`, `_`, `-`."""
+    name: _Text = ""
+    """Default: the folder's name. Names images, the container and the history: lower case, digits, `.`, `_`, `-`."""
 
 
 class BuildConfig(Section, frozen=True, kw_only=True):
     """[build]: holds for every image."""
 
     backend: Literal["auto", "engine"] = "auto"
+    """How to build; `engine` is the engine's own API, and so is `auto`."""
     network: Literal["default", "host", "none"] = "default"
     """Network of RUN steps."""
     platform: str = ""
@@ -60,9 +61,11 @@ class BaseConfig(Section, frozen=True, kw_only=True):
     """[base]: the slow image with all dependencies."""
 
     dockerfile: Path
+    """May lie outside the context."""
     image: str = ""
     """Default: `<project>-base`."""
     context: Path = Path()
+    """Build context; default: the folder of config.toml."""
     version: _Text = "latest"
     """Tag (`latest`, `YYYY.MM.DD`, `sha-XXXXXXX`) or `@sha256:…` of the base that app builds stand on."""
     inputs: tuple[str, ...] = ()
@@ -80,9 +83,11 @@ class AppConfig(Section, frozen=True, kw_only=True):
     """[app]: the thin image, rebuilt on every save."""
 
     dockerfile: Path
+    """May lie outside the context."""
     image: str = ""
     """Default: the project's name."""
     context: Path = Path()
+    """Build context; default: the folder of config.toml."""
     target: str = ""
     """Stage to build; empty for the last."""
 
@@ -91,13 +96,15 @@ class LegacyConfig(Section, frozen=True, kw_only=True):
     """[legacy]: the single-image build that the split is compared with."""
 
     dockerfile: Path
+    """May lie outside the context."""
     image: str = ""
     """Default: `<project>-legacy`."""
     context: Path = Path()
+    """Build context; default: the folder of config.toml."""
 
 
 class ReadyConfig(Section, frozen=True, kw_only=True):
-    """[run.ready]: how we know that the app answers; the first one set is used."""
+    """[run.ready]: how we know that the app answers; the first one set is used, else the first port must accept."""
 
     http: str = ""
     """A path on the first published port, or a whole URL; any answer below 400 counts."""
@@ -108,6 +115,7 @@ class ReadyConfig(Section, frozen=True, kw_only=True):
     healthcheck: bool = False
     """Wait for the image's own HEALTHCHECK."""
     timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 30.0
+    """A container that is not ready after this long is replaced by the one before."""
 
 
 class RunConfig(Section, frozen=True, kw_only=True):
@@ -116,7 +124,9 @@ class RunConfig(Section, frozen=True, kw_only=True):
     ports: tuple[str, ...] = ()
     """`[ip:]host:container[/udp]`; without an address the port is published on 127.0.0.1 only."""
     environment: dict[str, str] = field(default_factory=dict)
+    """Variables of the container."""
     env_file: Path | None = None
+    """`KEY=value` lines; `environment` wins."""
     volumes: tuple[str, ...] = ()
     """`source:target[:ro]`; a source that begins with `.` or `/` is a path, anything else a named volume."""
     command: tuple[str, ...] = ()
@@ -126,7 +136,9 @@ class RunConfig(Section, frozen=True, kw_only=True):
     init: bool = True
     """A small PID 1 that passes signals on: without it an app that ignores SIGTERM takes the whole grace to stop."""
     stop_grace_s: Annotated[int, Meta(ge=0, le=600)] = 2
+    """Seconds between SIGTERM and SIGKILL."""
     swap: Literal["auto", "recreate"] = "auto"
+    """`recreate`: the old container stops before the new one starts; so does `auto`."""
     ready: ReadyConfig = field(default_factory=ReadyConfig)
 
 
@@ -211,7 +223,7 @@ def find_config(start: Path) -> Path:
             return folder / CONFIG_NAME
     raise ConfigError(
         f"no {CONFIG_NAME} in {start} or above it",
-        "go to the project's folder, or name one with -C DIR or --config FILE; README.md shows a five-line file",
+        "go to the project's folder, or name one with -C DIR or --config FILE; README.md shows a whole one",
     )
 
 
@@ -231,8 +243,8 @@ def load_config(path: Path) -> Config:
     except tomllib.TOMLDecodeError as error:
         raise ConfigError(f"{path}: not valid TOML: {error}", "strings need quotes, tables look like [run]") from error
     if "path" in raw:
-        raise _unknown(path, "path", Config)
-    _refuse_unknown_keys(path, raw, Config, "")
+        raise unknown_key(path, "path", Config)
+    refuse_unknown_keys(path, raw, Config, "")
 
     def from_text(kind: type, value: object) -> Path:
         if kind is Path and isinstance(value, str):
@@ -244,7 +256,7 @@ def load_config(path: Path) -> Config:
     try:
         config = msgspec.convert(raw, Config, dec_hook=from_text)
     except msgspec.ValidationError as error:
-        raise _wrong_value(path, raw, error) from error
+        raise wrong_value(path, raw, error, Config) from error
     return _completed(config, path)
 
 
@@ -328,62 +340,3 @@ def _folder(context: Path, root: Path) -> Path:
 
 def _name_from(folder: Path) -> str:
     return re.sub(r"[^a-z0-9]+", "-", folder.name.lower()).strip("-") or "app"
-
-
-def _struct_of(annotation: Any) -> type[Section] | None:
-    """The table's type behind an annotation such as `LegacyConfig | None` or `tuple[StageConfig, ...]`."""
-    kinds = getattr(annotation, "__args__", ()) or (annotation,)
-    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, Section)), None)
-
-
-def _types_of(kind: type[Section]) -> dict[str, Any]:
-    return {item.name: item.type for item in msgspec.structs.fields(kind)}
-
-
-def _refuse_unknown_keys(path: Path, table: dict[str, Any], kind: type[Section], prefix: str) -> None:
-    known = _types_of(kind)
-    for key, value in table.items():
-        if key not in known:
-            raise _unknown(path, f"{prefix}{key}", kind)
-        inner = _struct_of(known[key])
-        if inner is None:
-            continue
-        for item in value if isinstance(value, list) else [value]:
-            if isinstance(item, dict):
-                _refuse_unknown_keys(path, item, inner, f"{prefix}{key}.")
-
-
-def _unknown(path: Path, key: str, kind: type[Section]) -> ConfigError:
-    prefix, _, last = key.rpartition(".")
-    names = [name for name in _types_of(kind) if name != "path"]
-    near = difflib.get_close_matches(last, names, n=1, cutoff=0.5)
-    place = f"[{prefix}]" if prefix else "the top level"
-    hint = f"did you mean '{near[0]}'?" if near else f"{place} knows: {', '.join(names)}"
-    return ConfigError(f"{path}: unknown key '{key}'", hint)
-
-
-def _wrong_value(path: Path, raw: dict[str, Any], error: msgspec.ValidationError) -> ConfigError:
-    """Turns msgspec's `Expected int, got str - at $.watch.quiet_ms` into a sentence with the key and its value."""
-    text, _, place = str(error).partition(" - at `$")
-    key = place.strip("`.").removesuffix("[...]")
-    value: Any = raw
-    kind: Any = Config
-    for part in re.findall(r"[A-Za-z_]+|\d+", key):
-        if isinstance(value, dict):
-            table = _struct_of(kind)
-            value, kind = value.get(part, ""), _types_of(table)[part] if table else None
-        else:
-            value = value[int(part)]
-    if missing := re.search(r"missing required field `(\w+)`", text):
-        hint = "[base] dockerfile and [app] dockerfile are required"
-        return ConfigError(
-            f"{path}: '{key and key + '.'}{missing[1]}' is missing",
-            hint if key in ("", "base", "app") else f"add it to [{key}]",
-        )
-    hint = "see the commented config.toml in the README"
-    if get_origin(kind) is Literal:
-        hint = "one of " + ", ".join(f'"{choice}"' for choice in get_args(kind))
-    if place.endswith("[...]`"):  # a table of texts: say which of them
-        name, value = next((name, item) for name, item in value.items() if not isinstance(item, str))
-        key, hint = f"{key}.{name}", "put it in quotes"
-    return ConfigError(f"{path}: {key} = {value!r}: {text[:1].lower()}{text[1:]}", hint)

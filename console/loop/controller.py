@@ -222,7 +222,7 @@ class Controller:
             self._emit(ev.BaseChecked(self._base))
 
     def _tell_stale(self) -> None:
-        if self._base is not None and self._base.stale_files:
+        if self._base is not None and self._base.stale_files and self._config.base.on_change != "warn":
             self._emit(ev.BaseStale(self._base.stale_files))
 
     def _check_base_if_touched(self, batch: ChangeBatch) -> None:
