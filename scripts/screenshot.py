@@ -12,6 +12,7 @@ import re
 import shutil
 import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -57,7 +58,7 @@ async def take(folder: Path) -> str:
             await asyncio.sleep(0.05)
 
     async def save(text: str, batch: int) -> None:
-        module.write_text(module.read_text() + f"\n# {text}\n")
+        module.write_text(module.read_text() + f"\n# {text}, {time.time()}\n")  # unlike any that a cache may hold
         await until(lambda state: state.container.batch == batch)
         await asyncio.sleep(1.5)
 
