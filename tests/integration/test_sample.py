@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -96,7 +97,7 @@ def test_the_legacy_image_holds_the_same_app_and_costs_more_after_a_code_change(
     for target in ("app", "legacy"):
         assert sample.once("build", target).returncode == 0
     module = sample.folder / "sample" / "codesearch" / "__init__.py"
-    module.write_text(module.read_text() + "\n# another save\n")
+    module.write_text(module.read_text() + f"\n# {time.time_ns()}, unlike what an earlier run left in the cache\n")
     for target in ("app", "legacy"):
         result = sample.once("build", target, "--json")
         assert result.returncode == 0, result.stderr
