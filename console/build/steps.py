@@ -39,12 +39,6 @@ def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
     return tuple(result)
 
 
-def union_ms(steps: Iterable[Step]) -> float:
-    """Wall clock covered by any of the steps, in milliseconds; parallel steps count once."""
-    covered = merged(interval for step in steps for interval in step.intervals)
-    return sum(end - start for start, end in covered) * 1000
-
-
 @dataclass(slots=True)
 class _Progress:
     """What is known of one vertex so far."""

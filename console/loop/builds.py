@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from console import events as ev
 from console.config import Config
 from console.errors import SplitdeckError
-from console.loop.guard import defect
+from console.loop.guard import defect, guarded
 from console.loop.ports import Emit, ImageBuilder, Recorder
 from console.model import (
     BuildNumber,
@@ -148,10 +148,9 @@ class Builds:
 
     async def show_comparison(self) -> None:
         """Tells what was measured before."""
-        try:
-            self._emit(ev.ComparisonUpdated(await self._recorder.comparison()))
-        except SplitdeckError as error:
-            self._emit(ev.ErrorOccurred(error.message, error.hint))
+        comparison = await guarded(self._emit, self._recorder.comparison())
+        if comparison is not None:
+            self._emit(ev.ComparisonUpdated(comparison))
 
     async def settle(self) -> None:
         """Waits until everything is recorded."""
@@ -211,14 +210,7 @@ class Builds:
         )
 
     async def _record(self, sample: Sample) -> None:
-        try:
-            comparison = await self._recorder.record(sample)
-        except SplitdeckError as error:
-            self._emit(ev.ErrorOccurred(error.message, error.hint))
-            return
-        except Exception as error:  # noqa: BLE001 - a defect of ours must not end the loop
-            self._emit(ev.ErrorOccurred(*defect(error)))
-            return
+        comparison = await guarded(self._emit, self._recorder.record(sample))
         if comparison is not None:
             self._emit(ev.ComparisonUpdated(comparison))
 

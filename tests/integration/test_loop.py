@@ -148,8 +148,8 @@ def test_a_newer_save_cancels_the_running_build(project: Project, live: Live) ->
     assert cancelled["status"] == "cancelled"
     assert not _processes_with("sleep 7.25"), "the superseded step's process is gone"
     project.edit("two")
-    live.wait("container.ready", lambda event: event["save_to_ready_ms"] is not None)
-    live.wait("container.ready", lambda _: True) if live.served() == "one" else None
+    batch = live.wait("change.detected", lambda event: "app.py" in event["paths"])["batch"]
+    live.wait("container.ready", lambda event: event["batch"] == batch)
     assert live.served() == "two"
 
 
