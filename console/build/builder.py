@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from console import events as ev
 from console.build.api import BuildRequest, cancel_build, run_build
 from console.build.context import Context, read_context
-from console.build.context_files import Excludes
+from console.build.context.files import Excludes
+from console.build.context.reads import is_read
 from console.build.dockerfile import read_dockerfile
-from console.build.reads import is_read
 from console.build.steps import StepLog
 from console.config import Config
 from console.engine import Engine, EngineWorker, engine_errors

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from console.base.versions import BaseImage
 from console.build.builder import LoadIgnore, recipe_for
-from console.build.context_files import Kind, select_files
+from console.build.context.files import Kind, select_files
 from console.build.dockerfile import read_dockerfile
 from console.config import Config
 from console.errors import ContextError

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.build import context as context_module
 from console.build.context import Context, read_context
-from console.build.context_files import component_pattern
+from console.build.context import pack as context_module
+from console.build.context.files import component_pattern
 from console.errors import ContextError
 from console.watch.ignore import IgnoreRules
 

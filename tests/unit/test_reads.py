@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from console.build.reads import is_read
+from console.build.context.reads import is_read
 
 
 @pytest.mark.parametrize(

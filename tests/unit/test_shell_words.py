@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.build.shell_words import ShellLexer, SubstitutionError, UnknownVariableError
+from console.build.dockerfile.shell_words import ShellLexer, SubstitutionError, UnknownVariableError
 
 ENVIRONMENT = {"PWD": "/home", "SHELL": "bash", "KOREAN": "한국어", "NULL": ""}
 

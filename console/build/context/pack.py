@@ -18,10 +18,8 @@ from stat import S_ISREG
 from tempfile import TemporaryFile
 from typing import IO
 
-from console.build.context_files import Excludes, Kind, Selection, select_files
+from console.build.context.files import Excludes, Kind, Selection, select_files
 from console.errors import ContextError
-
-__all__ = ["Context", "Excludes", "read_context"]
 
 OUTSIDE_NAME = ".splitdeck.dockerfile"
 """What the Dockerfile is called in the tar if it is not among the files that may be sent."""

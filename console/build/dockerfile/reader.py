@@ -15,12 +15,10 @@ from itertools import groupby
 from pathlib import Path
 from types import MappingProxyType
 
-from console.build.instructions import Heredoc, Instruction, read_instructions
-from console.build.shell_words import SubstitutionError, UnknownVariableError
-from console.build.stage_inputs import EVERYTHING, Scope, StageInputs, global_scope, read_inputs
+from console.build.dockerfile.instructions import Instruction, read_instructions
+from console.build.dockerfile.shell_words import SubstitutionError, UnknownVariableError
+from console.build.dockerfile.stage_inputs import EVERYTHING, Scope, StageInputs, global_scope, read_inputs
 from console.errors import DockerfileError
-
-__all__ = ["Dockerfile", "Heredoc", "Instruction", "Stage", "parse_dockerfile", "read_dockerfile"]
 
 _SCRATCH = "scratch"
 _NO_ARGS: Mapping[str, str] = MappingProxyType({})

@@ -12,8 +12,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from console.build.instructions import Instruction, heredoc_of
-from console.build.shell_words import ShellLexer, SubstitutionError, UnknownVariableError
+from console.build.dockerfile.instructions import Instruction, heredoc_of
+from console.build.dockerfile.shell_words import ShellLexer, SubstitutionError, UnknownVariableError
 
 EVERYTHING = "."
 """The whole build context."""

@@ -11,7 +11,7 @@ import json
 import re
 from dataclasses import dataclass, replace
 
-from console.build.shell_words import ShellLexer, SubstitutionError
+from console.build.dockerfile.shell_words import ShellLexer, SubstitutionError
 from console.errors import DockerfileError
 
 KEYWORDS = (

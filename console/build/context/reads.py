@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from console.build.context_files import component_pattern
+from console.build.context.files import component_pattern
 
 
 def is_read(context: Path, sources: Iterable[str], path: str) -> bool:
