@@ -44,17 +44,36 @@ class ProjectConfig(Section, frozen=True, kw_only=True):
     """Default: the folder's name. Names images, the container and the history: lower case, digits, `.`, `_`, `-`."""
 
 
+class SecretConfig(Section, frozen=True, kw_only=True):
+    """[build.secrets.NAME]: exactly one of the two."""
+
+    file: Path | None = None
+    """Its content is the secret; `~` is your home."""
+    env: str = ""
+    """This variable's value is the secret."""
+
+
 class BuildConfig(Section, frozen=True, kw_only=True):
     """[build]: holds for every image."""
 
-    backend: Literal["auto", "engine"] = "auto"
-    """How to build; `engine` is the engine's own API, and so is `auto`."""
+    backend: Literal["auto", "engine", "buildx", "classic"] = "auto"
+    """How to build: the engine's own API, the buildx command, the engine's classic builder; `auto` takes what fits."""
     network: Literal["default", "host", "none"] = "default"
     """Network of RUN steps."""
     platform: str = ""
-    """`linux/arm64`, …; empty for the engine's own."""
+    """`linux/arm64`, …; empty for the engine's own. Several, with commas between, take buildx."""
     args: dict[str, str] = field(default_factory=dict)
     """Build arguments. They stay readable in the image: no secrets."""
+    secrets: dict[str, SecretConfig] = field(default_factory=dict)
+    """For `RUN --mount=type=secret,id=NAME`: never in an image, an event or a log."""
+    ssh: tuple[str, ...] = ()
+    """For `RUN --mount=type=ssh`: `default` is the running agent, `id=/path` another agent's socket."""
+    builder: str = ""
+    """Name of a buildx builder (`docker buildx ls`); takes the buildx backend."""
+    cache_from: tuple[str, ...] = ()
+    """Caches to read, as buildx writes them: `type=registry,ref=…`, or an image's name."""
+    cache_to: tuple[str, ...] = ()
+    """Caches to write, as buildx writes them."""
 
 
 class BaseConfig(Section, frozen=True, kw_only=True):
@@ -248,7 +267,7 @@ def load_config(path: Path) -> Config:
 
     def from_text(kind: type, value: object) -> Path:
         if kind is Path and isinstance(value, str):
-            return Path(os.path.normpath(path.parent / value))
+            return Path(os.path.normpath(path.parent / Path(value).expanduser()))
         raise TypeError(f"Expected `str`, got `{type(value).__name__}`")
 
     if isinstance(raw.setdefault("project", {}), dict):
@@ -279,6 +298,10 @@ def _completed(config: Config, path: Path) -> Config:
         except (ValueError, NotImplementedError, IndexError) as error:
             hint = 'write it relative to config.toml: "locks/**/*.lock", "../shared.txt"'
             raise fail("base.inputs", pattern, f"not a pattern ({error})", hint) from error
+    for secret, source in config.build.secrets.items():
+        if (source.file is None) == (not source.env):
+            hint = f'write [build.secrets] {secret} = {{ env = "TOKEN" }} or {{ file = "~/.token" }}'
+            raise ConfigError(f"{path}: build.secrets.{secret}: needs either file or env", hint)
     for text in config.run.ports:
         try:
             parse_port(text)

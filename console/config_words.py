@@ -32,6 +32,12 @@ def refuse_unknown_keys(path: Path, table: dict[str, Any], kind: type[Struct], p
         inner = _struct_of(known[key])
         if inner is None:
             continue
+        if get_origin(known[key]) is dict:
+            named = value.items() if isinstance(value, dict) else ()
+            for name, item in named:
+                if isinstance(item, dict):
+                    refuse_unknown_keys(path, item, inner, f"{prefix}{key}.{name}.")
+            continue
         for item in value if isinstance(value, list) else [value]:
             if isinstance(item, dict):
                 refuse_unknown_keys(path, item, inner, f"{prefix}{key}.")
@@ -59,6 +65,9 @@ def wrong_value(path: Path, raw: dict[str, Any], error: msgspec.ValidationError,
             value, kind = value.get(part, ""), _types_of(table)[part] if table else None
         else:
             value = value[int(part)]
+    if key.startswith("build.secrets"):  # its value may be the secret itself
+        hint = '[build.secrets] NAME = { env = "TOKEN" } or { file = "~/.token" }; the secret itself never stands here'
+        return ConfigError(f"{path}: {key}: {text[:1].lower()}{text[1:]}", hint)
     if missing := re.search(r"missing required field `(\w+)`", text):
         hint = "[base] dockerfile and [app] dockerfile are required"
         return ConfigError(

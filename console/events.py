@@ -12,12 +12,15 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import Any, ClassVar
 
+from console.measurements import Comparison, Usual
 from console.model import (
     BaseStatus,
     BatchNumber,
+    BuilderInfo,
     BuildNumber,
     BuildStatus,
-    Comparison,
+    BuildWarning,
+    Cause,
     ContainerUsage,
     ContextSummary,
     EngineInfo,
@@ -74,6 +77,12 @@ class SessionStarted(Event):
 class EngineConnected(Event):
     name: ClassVar[str] = "engine.connected"
     engine: EngineInfo
+
+
+@dataclass(frozen=True, slots=True)
+class BuilderChosen(Event):
+    name: ClassVar[str] = "builder.chosen"
+    builder: BuilderInfo
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +146,16 @@ class BuildStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BuildExpected(Event):
+    """What such a build usually takes; comes with the start of one that was measured before."""
+
+    name: ClassVar[str] = "build.expected"
+    build: BuildNumber
+    target: Target
+    usual: Usual
+
+
+@dataclass(frozen=True, slots=True)
 class ContextSent(Event):
     name: ClassVar[str] = "build.context"
     build: BuildNumber
@@ -160,6 +179,16 @@ class BuildLogged(LogEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class BuildWarned(Event):
+    """A remark of the builder on the Dockerfile; the build goes on."""
+
+    name: ClassVar[str] = "build.warning"
+    build: BuildNumber
+    target: Target
+    warning: BuildWarning
+
+
+@dataclass(frozen=True, slots=True)
 class BuildFinished(Event):
     name: ClassVar[str] = "build.finished"
     build: BuildNumber
@@ -174,6 +203,8 @@ class BuildFinished(Event):
     image_id: str
     size_bytes: int
     failure: StepFailure | None = None
+    causes: tuple[Cause, ...] = ()
+    """Why each step that was run did not come from the cache."""
 
     def payload(self) -> dict[str, Any]:
         public = Event.payload(self)
@@ -185,6 +216,7 @@ class BuildFinished(Event):
                 "status": step.status.value,
                 "started_at": None if step.started_at is None else iso_time(step.started_at),
                 "duration_ms": round(step.duration_ms, 3),
+                "exact": step.exact,
             }
             for step in self.steps
         ]

@@ -6,7 +6,7 @@ Plain immutable data without behaviour beyond small derivations; no I/O, no cloc
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Literal, Protocol
 
@@ -124,6 +124,8 @@ class Step:
     """The instruction's line in the Dockerfile, from 1; 0 where unknown."""
     stage: str = ""
     """The row of the comparison that the step counts under."""
+    exact: bool = True
+    """False where the builder tells no times: then they are those at which its lines arrived here."""
 
     @property
     def cached(self) -> bool:
@@ -153,6 +155,51 @@ class StepFailure:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildWarning:
+    """A remark of the builder on the Dockerfile; the build goes on."""
+
+    message: str
+    detail: tuple[str, ...] = ()
+    url: str = ""
+    """Where the rule is explained."""
+    dockerfile: str = ""
+    lines: tuple[tuple[int, int], ...] = ()
+    """First and last line of each place it is about, from 1."""
+
+
+class CauseKind(str, Enum):
+    """Why a step was not taken from the builder's cache."""
+
+    CACHE_OFF = "cache-off"
+    FIRST = "first"
+    """No earlier build of this target is known here."""
+    FILES = "files"
+    """Files that it reads were changed, added or removed."""
+    ARGUMENT = "argument"
+    """A build argument or variable that it sees has another value."""
+    INSTRUCTION = "instruction"
+    """The instruction itself was changed, added or moved."""
+    BASE = "base"
+    """The image that its stage is built on is another one."""
+    PARENT = "parent"
+    """A step that it builds on was rebuilt."""
+    GONE = "gone"
+    """Nothing changed, but the builder's cache does not have it any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why one step was run, and what it cost."""
+
+    step: str
+    """The step's name."""
+    kind: CauseKind
+    names: tuple[str, ...]
+    """The files, arguments, image or step to blame."""
+    cost_ms: float
+
+
+@dataclass(frozen=True, slots=True)
 class BuildOutcome:
     """How one build ended."""
 
@@ -165,6 +212,9 @@ class BuildOutcome:
     failure: StepFailure | None = None
     context: ContextSummary | None = None
     """What was sent; None where the build ended before that."""
+    warnings: tuple[BuildWarning, ...] = ()
+    causes: tuple[Cause, ...] = ()
+    """Of every step that was run; empty where the build did not succeed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +226,11 @@ class ContextSummary:
     digest: str
     """Hash of names, modes and contents; equal digests build equal images."""
     duration_ms: float
+    """How long it took to look them up and pack them."""
     skipped: tuple[str, ...] = ()
     """Paths left out because no image can hold them (sockets, devices)."""
+    sent_bytes: int | None = None
+    """What travelled to the builder; None while that is not known yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,7 +255,7 @@ class EngineInfo:
     version: str
     api_version: str
     builder: str
-    """`buildkit`, `classic`."""
+    """What builds images there: `buildkit`, `classic`, `buildah`."""
     storage: str
     """The image store: `overlay2`, `containerd`."""
     host: str
@@ -213,6 +266,23 @@ class EngineInfo:
     def identity(self) -> str:
         """What measurements are grouped by: times of two different engines say nothing about each other."""
         return f"{self.name} {self.version} {self.builder} {self.storage}"
+
+
+@dataclass(frozen=True, slots=True)
+class BuilderInfo:
+    """The way in which images are built, and why this one."""
+
+    backend: str
+    """`engine`, `buildx`, `classic`, `podman`."""
+    transport: str
+    """How the build context and secrets get there: `session` (only what changed), `tar` (all of it), `command`."""
+    reason: str
+    limits: tuple[str, ...] = ()
+    """What it cannot do, each in a sentence; told before the first build."""
+    exact: bool = True
+    """Whether it tells the times of its steps."""
+    builder: str = ""
+    """The buildx builder's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -265,102 +335,3 @@ class ContainerUsage:
     cpu_percent: float
     """Of one core, so two busy cores are 200."""
     memory_bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class StageTime:
-    """One row of the comparison, in milliseconds; None where that side has not been measured."""
-
-    stage: str
-    legacy_ms: float | None
-    split_ms: float | None
-    in_base: bool = False
-    """The split track has this in its base image, so a save costs nothing of it."""
-
-
-@dataclass(frozen=True, slots=True)
-class TrackSummary:
-    """The samples of one track in one scenario."""
-
-    n: int
-    median_ms: float
-    min_ms: float
-    max_ms: float
-    last_at: float
-    recent_ms: tuple[float, ...] = ()
-    """Newest last, for the trend."""
-
-
-@dataclass(frozen=True, slots=True)
-class TargetCheck:
-    """One target of the plan beside what was measured; `met` is None while a side is missing."""
-
-    label: str
-    measured: str
-    met: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class OtherMeasurement:
-    """What one track took in a scenario that is not the one compared."""
-
-    track: Track
-    scenario: Scenario
-    n: int
-    median_ms: float
-
-
-@dataclass(frozen=True, slots=True)
-class Comparison:
-    """Legacy against split for one scenario: measurements only, never estimates."""
-
-    scenario: Scenario
-    legacy: TrackSummary | None = None
-    split: TrackSummary | None = None
-    stages: tuple[StageTime, ...] = ()
-    targets: tuple[TargetCheck, ...] = ()
-    saved_today_ms: float = 0.0
-    base_cost_today_ms: float = 0.0
-    elsewhere: tuple[OtherMeasurement, ...] = ()
-    """What was measured in other scenarios: never compared with these, but it tells why a side is missing here."""
-
-    @property
-    def speedup(self) -> float | None:
-        """Legacy median ÷ split median; None while a side is missing."""
-        if self.legacy is None or self.split is None or self.split.median_ms <= 0:
-            return None
-        return self.legacy.median_ms / self.split.median_ms
-
-    @property
-    def reduction(self) -> float | None:
-        """The share of the legacy time that the split track saves, 0 to 1 (negative where it costs more)."""
-        if self.legacy is None or self.split is None or self.legacy.median_ms <= 0:
-            return None
-        return 1 - self.split.median_ms / self.legacy.median_ms
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """One measured build, as the history keeps it."""
-
-    target: Target
-    scenario: Scenario
-    started_at: float
-    duration_ms: float
-    status: BuildStatus
-    engine: str
-    """`EngineInfo.identity` at the time."""
-    machine: str
-    context_ms: float = 0.0
-    context_files: int = 0
-    context_bytes: int = 0
-    context_digest: str = ""
-    image_id: str = ""
-    image_bytes: int = 0
-    base_id: str = ""
-    no_cache: bool = False
-    alongside: bool = False
-    """Another build ran at the same time, so the figure says nothing about this one alone."""
-    reason: str = ""
-    save_to_ready_ms: float | None = None
-    steps: tuple[Step, ...] = field(default=())

@@ -13,7 +13,8 @@ from typing import TextIO
 from console import events as ev
 from console.events import Stamped, to_json
 from console.format import clock_time, duration, paths, percent, plural, printable, short_id, size, speedup
-from console.model import BuildStatus, Comparison, Step, StepStatus
+from console.measurements import Comparison
+from console.model import BuildStatus, Step, StepStatus
 from console.state.store import Store
 
 _GLYPHS = {

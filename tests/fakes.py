@@ -10,17 +10,8 @@ from pathlib import Path
 
 from console.config import Config, load_config
 from console.events import Event
-from console.model import (
-    BaseStatus,
-    BuildOutcome,
-    BuildStatus,
-    Comparison,
-    ContextSummary,
-    Sample,
-    Scenario,
-    StepFailure,
-    Target,
-)
+from console.measurements import Comparison, Sample
+from console.model import BaseStatus, BuildOutcome, BuildStatus, ContextSummary, Scenario, StepFailure, Target
 from console.run.container import Container
 from console.run.swap import SwapResult, SwapStatus
 

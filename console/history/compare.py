@@ -17,17 +17,8 @@ from dataclasses import dataclass, replace
 from console import format as fmt
 from console.config import TargetsConfig
 from console.history.stages import CODE, OTHER, PLAN_ROWS, StageRules, stage_times
-from console.model import (
-    BuildStatus,
-    Comparison,
-    Sample,
-    Scenario,
-    StageTime,
-    StepKind,
-    Target,
-    TargetCheck,
-    TrackSummary,
-)
+from console.measurements import Comparison, Sample, StageTime, TargetCheck, TrackSummary
+from console.model import BuildStatus, Scenario, StepKind, Target
 
 NOT_MEASURED = "not measured"
 

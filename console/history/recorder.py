@@ -15,17 +15,8 @@ from console.history.compare import compare
 from console.history.records import History, HistoryError
 from console.history.scenario import scenario_of
 from console.history.stages import StageRules
-from console.model import (
-    BuildNumber,
-    BuildStatus,
-    Clock,
-    Comparison,
-    OtherMeasurement,
-    Sample,
-    Scenario,
-    Target,
-    Track,
-)
+from console.measurements import Comparison, OtherMeasurement, Sample
+from console.model import BuildNumber, BuildStatus, Clock, Scenario, Target, Track
 
 Result = TypeVar("Result")
 

@@ -29,7 +29,8 @@ import platformdirs
 
 from console.errors import SplitdeckError
 from console.format import printable
-from console.model import BuildNumber, BuildStatus, Sample, Scenario, Step, StepKind, StepStatus, Target
+from console.measurements import Sample
+from console.model import BuildNumber, BuildStatus, Scenario, Step, StepKind, StepStatus, Target
 
 STATE_DIR_VARIABLE = "SPLITDECK_STATE_DIR"
 """Environment variable that moves the history elsewhere."""

@@ -18,7 +18,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from console.history.stages import instruction_of
-from console.model import Sample, Scenario, Step, StepKind
+from console.measurements import Sample
+from console.model import Scenario, Step, StepKind
 
 
 def scenario_of(

@@ -10,17 +10,8 @@ from console.config import Config
 from console.errors import SplitdeckError
 from console.loop.guard import defect, guarded
 from console.loop.ports import Emit, ImageBuilder, Recorder
-from console.model import (
-    BuildNumber,
-    BuildOutcome,
-    BuildStatus,
-    ChangeBatch,
-    Clock,
-    Sample,
-    Scenario,
-    StepFailure,
-    Target,
-)
+from console.measurements import Sample
+from console.model import BuildNumber, BuildOutcome, BuildStatus, ChangeBatch, Clock, Scenario, StepFailure, Target
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from typing import Protocol
 
 from console.events import Event
-from console.model import BaseStatus, BuildNumber, BuildOutcome, Comparison, Sample, Target
+from console.measurements import Comparison, Sample
+from console.model import BaseStatus, BuildNumber, BuildOutcome, Target
 from console.run.swap import SwapResult
 
 Emit = Callable[[Event], None]

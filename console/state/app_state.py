@@ -8,12 +8,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from console.measurements import Comparison
 from console.model import (
     BaseStatus,
     BatchNumber,
     BuildNumber,
     BuildStatus,
-    Comparison,
     ContainerStatus,
     ContainerUsage,
     ContextSummary,

@@ -10,23 +10,20 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from console import events as ev
+from console.measurements import Comparison, StageTime, TargetCheck, TrackSummary
 from console.model import (
     BaseStatus,
     BuildStatus,
-    Comparison,
     ContainerUsage,
     ContextSummary,
     EngineInfo,
     Scenario,
-    StageTime,
     Step,
     StepFailure,
     StepKind,
     StepStatus,
     Target,
-    TargetCheck,
     Track,
-    TrackSummary,
 )
 
 START = 1_795_442_400.0

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from console.config import TargetsConfig
 from console.history.compare import NOT_MEASURED, compare
 from console.history.stages import CODE, MODELS, OTHER, PLAN_ROWS, PYTHON, SYSTEM, StageRules
-from console.model import BuildStatus, Comparison, Sample, Scenario, StageTime, Step, StepKind, StepStatus, Target
+from console.measurements import Comparison, Sample, StageTime
+from console.model import BuildStatus, Scenario, Step, StepKind, StepStatus, Target
 
 APT, PIP, MODEL, COPY = (
     "[2/5] RUN apt-get install -y gcc",

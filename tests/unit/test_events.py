@@ -13,24 +13,23 @@ import pytest
 
 from console import events as ev
 from console.events import Stamped, iso_time, to_json
+from console.measurements import Comparison, OtherMeasurement, StageTime, TargetCheck, TrackSummary, Usual, UsualStep
 from console.model import (
     BaseStatus,
+    BuilderInfo,
     BuildStatus,
-    Comparison,
+    BuildWarning,
+    Cause,
     ContainerUsage,
     ContextSummary,
     EngineInfo,
-    OtherMeasurement,
     Scenario,
-    StageTime,
     Step,
     StepFailure,
     StepKind,
     StepStatus,
     Target,
-    TargetCheck,
     Track,
-    TrackSummary,
 )
 from tests.ui.story import until
 
@@ -62,6 +61,11 @@ CONTRACT = {
 
 OBJECTS: dict[str, type] = {
     "engine": EngineInfo,
+    "builder": BuilderInfo,
+    "usual": Usual,
+    "usual step": UsualStep,
+    "warning": BuildWarning,
+    "cause": Cause,
     "context": ContextSummary,
     "step": Step,
     "failure": StepFailure,
@@ -184,6 +188,7 @@ def test_moments_inside_are_too_and_unknown_ones_are_null() -> None:
             "status": "cached",
             "started_at": iso_time(AT),
             "duration_ms": 1.5,
+            "exact": True,
         }
     ]
     (event,) = parsed(ev.StepUpdated(42, STEP))

@@ -12,18 +12,8 @@ import pytest
 
 from console import events as ev
 from console.format import clock_time
-from console.model import (
-    BuildStatus,
-    Comparison,
-    ContextSummary,
-    Scenario,
-    Step,
-    StepKind,
-    StepStatus,
-    Target,
-    Track,
-    TrackSummary,
-)
+from console.measurements import Comparison, TrackSummary
+from console.model import BuildStatus, ContextSummary, Scenario, Step, StepKind, StepStatus, Target, Track
 from console.plain import PlainFrontEnd
 from console.state.store import Store
 from tests.ui.story import START, story, until

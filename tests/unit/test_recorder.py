@@ -12,7 +12,8 @@ import pytest
 
 from console.config import CompareConfig
 from console.history.recorder import HistoryRecorder
-from console.model import BuildStatus, Comparison, Sample, Scenario, Step, StepKind, StepStatus, Target
+from console.measurements import Comparison, Sample
+from console.model import BuildStatus, Scenario, Step, StepKind, StepStatus, Target
 from tests.fakes import FakeClock
 
 PLACE = ("docker 28 buildkit", "laptop")

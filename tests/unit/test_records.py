@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 
 from console.history import records
 from console.history.records import History, HistoryError, history_path
-from console.model import BuildStatus, Sample, Scenario, Step, StepKind, StepStatus, Target
+from console.measurements import Sample
+from console.model import BuildStatus, Scenario, Step, StepKind, StepStatus, Target
 
 STEP = Step(
     id="sha256:1",
@@ -177,6 +178,7 @@ import sys
 from contextlib import closing
 from pathlib import Path
 from console.history.records import History
+from console.measurements import *
 from console.model import *
 path = Path(sys.argv[1])
 print("ready", flush=True)

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from console.history.scenario import scenario_of
-from console.model import BuildStatus, Sample, Scenario, Step, StepKind, StepStatus, Target
+from console.measurements import Sample
+from console.model import BuildStatus, Scenario, Step, StepKind, StepStatus, Target
 
 COLD, CODE, DEPS, NONE = Scenario.COLD, Scenario.CODE_CHANGE, Scenario.DEPS_CHANGE, Scenario.NO_CHANGE
 

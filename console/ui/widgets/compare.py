@@ -5,7 +5,8 @@ from __future__ import annotations
 from textual.content import Content
 
 from console.format import age, duration, percent, printable, speedup
-from console.model import BuildStatus, Comparison, OtherMeasurement, StageTime, StepStatus, Track, TrackSummary
+from console.measurements import Comparison, OtherMeasurement, StageTime, TrackSummary
+from console.model import BuildStatus, StepStatus, Track
 from console.state.app_state import AppState, BuildView
 from console.ui.lines import FAINT, MUTED, bar, column, fit, keep, spread, text, trend
 from console.ui.widgets.panel import Panel
