@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
 import sys
@@ -109,6 +110,23 @@ def build(
 
     loaded = _config(directory, config)
     _finish(session.build_once(loaded, Target(target.value), no_cache=no_cache, as_json=json))
+
+
+@app.command()
+def doctor(directory: Directory = Path(), config: ConfigFile = None) -> None:
+    """Check what a project needs to be built and served here. Builds nothing.
+
+    ✔ well, ! could be better, ✘ in the way. Exit code 1 if anything is in the way, 3 without an engine.
+    """
+    from console.doctor import run_doctor
+
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # not every terminal has the signs
+    try:
+        code = run_doctor(lambda: _config(directory, config), lambda line: print(line, flush=True))
+    except KeyboardInterrupt:
+        code = ExitCode.INTERRUPTED
+    raise typer.Exit(code)
 
 
 def _config(directory: Path, path: Path | None) -> Any:

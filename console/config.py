@@ -15,9 +15,9 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta, Struct, field
 
+from console.config_checks import check_values, placed_agent, placed_cache
 from console.config_words import refuse_unknown_keys, unknown_key, wrong_value
 from console.errors import ConfigError
-from console.places import is_place, parse_port
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -28,9 +28,7 @@ CONFIG_NAME = "config.toml"
 
 _Text = Annotated[str, Meta(min_length=1)]
 _Milliseconds = Annotated[int, Meta(ge=1, le=600_000)]
-_NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _RELATIVE = "paths are relative to config.toml"
-_VERSION = re.compile(r"@sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
 
 
 class Section(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -58,6 +56,8 @@ class BuildConfig(Section, frozen=True, kw_only=True):
 
     backend: Literal["auto", "engine", "buildx", "classic"] = "auto"
     """How to build: the engine's own API, the buildx command, the engine's classic builder; `auto` takes what fits."""
+    transport: Literal["auto", "session", "tar"] = "auto"
+    """How the engine gets the build context: only what changed, or all of it; `auto` takes what the engine offers."""
     network: Literal["default", "host", "none"] = "default"
     """Network of RUN steps."""
     platform: str = ""
@@ -67,13 +67,13 @@ class BuildConfig(Section, frozen=True, kw_only=True):
     secrets: dict[str, SecretConfig] = field(default_factory=dict)
     """For `RUN --mount=type=secret,id=NAME`: never in an image, an event or a log."""
     ssh: tuple[str, ...] = ()
-    """For `RUN --mount=type=ssh`: `default` is the running agent, `id=/path` another agent's socket."""
+    """For `RUN --mount=type=ssh`: `default` is the running agent, `id=PATH` another agent's socket."""
     builder: str = ""
     """Name of a buildx builder (`docker buildx ls`); takes the buildx backend."""
     cache_from: tuple[str, ...] = ()
-    """Caches to read, as buildx writes them: `type=registry,ref=…`, or an image's name."""
+    """Caches to read, as buildx writes them: `type=local,src=PATH`, `type=registry,ref=…`, or an image's name."""
     cache_to: tuple[str, ...] = ()
-    """Caches to write, as buildx writes them."""
+    """Caches to write, as buildx writes them: `type=inline`, `type=local,dest=PATH`, `type=registry,ref=…`."""
 
 
 class BaseConfig(Section, frozen=True, kw_only=True):
@@ -283,53 +283,18 @@ def _completed(config: Config, path: Path) -> Config:
     """Fills in what depends on other keys, and checks what no type can."""
     swap = msgspec.structs.replace
     root = path.parent
+    check_values(config, path)
 
     def fail(key: str, value: object, wanted: str, hint: str) -> ConfigError:
         return ConfigError(f"{path}: {key} = {value!r}: {wanted}", hint)
 
     name = config.project.name
-    if not _NAME.fullmatch(name):
-        raise fail("project.name", name, "not usable as an image name", "use a-z, 0-9, '.', '_' and '-'")
-    if not _VERSION.fullmatch(version := config.base.version):
-        raise fail("base.version", version, "neither a tag nor a digest", "use latest, 2026.11.23 or @sha256:…")
-    for pattern in config.base.inputs:
-        try:
-            next(path.glob(pattern), None)  # below a file there is nothing to find: this only reads the pattern
-        except (ValueError, NotImplementedError, IndexError) as error:
-            hint = 'write it relative to config.toml: "locks/**/*.lock", "../shared.txt"'
-            raise fail("base.inputs", pattern, f"not a pattern ({error})", hint) from error
-    for secret, source in config.build.secrets.items():
-        if (source.file is None) == (not source.env):
-            hint = f'write [build.secrets] {secret} = {{ env = "TOKEN" }} or {{ file = "~/.token" }}'
-            raise ConfigError(f"{path}: build.secrets.{secret}: needs either file or env", hint)
-    for text in config.run.ports:
-        try:
-            parse_port(text)
-        except ValueError as error:
-            raise fail("run.ports", text, "not a port", 'write "127.0.0.1:8000:8000" or "8000:8000"') from error
-    for text in config.run.volumes:
-        if not 2 <= len(parts := text.split(":")) <= 3 or not all(parts):
-            raise fail("run.volumes", text, "not a volume", 'write "./data:/data" or "cache:/cache:ro"')
-    for key, pattern in (
-        ("run.ready.log", config.run.ready.log),
-        *(("compare.stage.match", stage.match) for stage in config.compare.stage),
-    ):
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            wanted = f"not a regular expression ({error})"
-            raise fail(key, pattern, wanted, "escape special characters with \\") from error
-    ready, ports = config.run.ready, [parse_port(text) for text in config.run.ports]
-    if ready.http.startswith("/") and not any(port.protocol == "tcp" for port in ports):
-        hint = "add one to run.ports, or write a whole URL"
-        raise fail("run.ready.http", ready.http, "a path needs a published port", hint)
-    if ready.http and not ready.http.startswith("/") and not is_place(ready.http, scheme="http"):
-        raise fail("run.ready.http", ready.http, "neither a path nor an http:// URL", 'write "/health"')
-    if ready.tcp and not is_place(ready.tcp if ":" in ready.tcp else f"localhost:{ready.tcp}"):
-        raise fail("run.ready.tcp", ready.tcp, "not a port", 'write "8000" or "localhost:8000"')
-    if config.watch.ceiling_ms < config.watch.quiet_ms:
-        raise fail("watch.ceiling_ms", config.watch.ceiling_ms, "below watch.quiet_ms", "make it the larger of the two")
-
+    build = swap(
+        config.build,
+        ssh=tuple(placed_agent(entry, root) for entry in config.build.ssh),
+        cache_from=tuple(placed_cache(entry, root) for entry in config.build.cache_from),
+        cache_to=tuple(placed_cache(entry, root) for entry in config.build.cache_to),
+    )
     base = swap(config.base, image=config.base.image or f"{name}-base", context=_folder(config.base.context, root))
     app = swap(config.app, image=config.app.image or name, context=_folder(config.app.context, root))
     legacy = config.legacy and swap(
@@ -354,7 +319,7 @@ def _completed(config: Config, path: Path) -> Config:
     for watched in watch.paths:
         if not watched.exists():
             raise fail("watch.paths", str(watched), "no such file or folder", _RELATIVE)
-    return swap(config, base=base, app=app, legacy=legacy, watch=watch, path=path)
+    return swap(config, build=build, base=base, app=app, legacy=legacy, watch=watch, path=path)
 
 
 def _folder(context: Path, root: Path) -> Path:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
@@ -20,12 +22,18 @@ from console.model import EngineInfo
 
 if TYPE_CHECKING:
     from docker import APIClient
+    from docker.tls import TLSConfig
 
 Result = TypeVar("Result")
 
 _DEFAULT_HOST = "unix:///var/run/docker.sock"
 _CONNECT_TIMEOUT_S = 5
 """For each of the first questions; later ones may take docker-py's usual time."""
+_CHOICE_OF_ENGINE = frozenset({"DOCKER_HOST", "DOCKER_CONTEXT", "DOCKER_TLS", "DOCKER_TLS_VERIFY", "DOCKER_CERT_PATH"})
+_BUILDKIT_API = (1, 39)
+"""Docker 18.09, the first with BuildKit in it."""
+_TELLS_BUILDER_API = (1, 42)
+"""Docker 23.0, the first whose `Builder-Version` says what is used; before, it only advised the command."""
 _START_HINT = (
     "start it (`sudo systemctl start docker`, Docker Desktop, or scripts/ensure-engine.sh), or point DOCKER_HOST at one"
 )
@@ -37,11 +45,13 @@ class Engine:
     Args:
         info: What it said about itself.
         make_client: Makes another client for it.
+        tls: With what it is reached; None where TLS is not used.
     """
 
-    def __init__(self, info: EngineInfo, make_client: Callable[[], APIClient]) -> None:
+    def __init__(self, info: EngineInfo, make_client: Callable[[], APIClient], tls: TLSConfig | None = None) -> None:
         self.info = info
         self._make_client = make_client
+        self._tls = tls
 
     def client(self) -> APIClient:
         """A new client for one thread."""
@@ -51,6 +61,17 @@ class Engine:
     def address(self) -> str:
         """The host name under which published ports are reached."""
         return (urlsplit(self.info.host).hostname or "127.0.0.1") if self.info.remote else "127.0.0.1"
+
+    def command_environment(self) -> dict[str, str]:
+        """The environment in which the `docker` command reaches this very engine, whatever the current context is."""
+        environment = {name: value for name, value in os.environ.items() if name not in _CHOICE_OF_ENGINE}
+        environment["DOCKER_HOST"] = self.info.host
+        if self._tls is not None:
+            environment["DOCKER_TLS_VERIFY" if self._tls.verify else "DOCKER_TLS"] = "1"
+            if certificate := getattr(self._tls, "cert", None):
+                # A context keeps its files under the names that the command expects in DOCKER_CERT_PATH.
+                environment["DOCKER_CERT_PATH"] = str(Path(certificate[0]).parent)
+        return environment
 
 
 def connect() -> Engine:
@@ -70,6 +91,7 @@ def connect() -> Engine:
         client = APIClient(version="auto", timeout=_CONNECT_TIMEOUT_S, **place)
         version = client.version()
         description = client.info()
+        headers = client.get(f"{client.base_url}/_ping", timeout=_CONNECT_TIMEOUT_S).headers
     except (DockerException, OSError) as error:
         raise _unreachable(error, place.get("base_url") or os.environ.get("DOCKER_HOST") or _DEFAULT_HOST) from error
     api_version = client.api_version
@@ -79,19 +101,42 @@ def connect() -> Engine:
     def make_client() -> APIClient:
         return APIClient(version=api_version, **place)
 
-    components = {part.get("Name", "") for part in version.get("Components") or ()}
-    podman = "Podman Engine" in components
+    builder = _builder(headers, version, description)
     snapshotter = any("containerd.snapshotter" in str(row) for row in description.get("DriverStatus") or ())
     info = EngineInfo(
-        name="podman" if podman else "docker",
+        name="podman" if builder == "buildah" else "docker",
         version=version.get("Version", "?"),
         api_version=api_version,
-        builder="classic" if podman else "buildkit",
+        builder=builder,
         storage="containerd" if snapshotter else description.get("Driver", "?"),
         host=host,
         remote=not host.startswith(("unix://", "npipe://")),
     )
-    return Engine(info, make_client)
+    return Engine(info, make_client, place.get("tls"))
+
+
+def _builder(headers: Mapping[str, str], version: Mapping[str, Any], description: Mapping[str, Any]) -> str:
+    """What builds images there: `buildah`, `classic` or `buildkit`.
+
+    Args:
+        headers: Of its answer to `/_ping`.
+        version: Its answer to `/version`.
+        description: Its answer to `/info`.
+    """
+    components = {part.get("Name") for part in version.get("Components") or ()}
+    if "Podman Engine" in components or any(
+        name.lower().startswith("libpod-") or (name.lower() == "server" and value.startswith("Libpod/"))
+        for name, value in headers.items()
+    ):
+        return "buildah"
+    api = _numbers(version.get("ApiVersion", ""))
+    without = description.get("OSType") == "windows" or version.get("Os") == "windows" or api < _BUILDKIT_API
+    switched_off = headers.get("Builder-Version") == "1" and api >= _TELLS_BUILDER_API
+    return "classic" if without or switched_off else "buildkit"
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in re.findall(r"\d+", version)[:2])
 
 
 def _place() -> dict[str, Any]:

@@ -212,6 +212,8 @@ class BuildOutcome:
     failure: StepFailure | None = None
     context: ContextSummary | None = None
     """What was sent; None where the build ended before that."""
+    sent_bytes: int | None = None
+    """What of it travelled to the builder; None where that cannot be told."""
     warnings: tuple[BuildWarning, ...] = ()
     causes: tuple[Cause, ...] = ()
     """Of every step that was run; empty where the build did not succeed."""

@@ -14,8 +14,20 @@ from console import events as ev
 from console.events import Stamped, to_json
 from console.format import clock_time, duration, paths, percent, plural, printable, short_id, size, speedup
 from console.measurements import Comparison
-from console.model import BuildStatus, Step, StepStatus
+from console.model import BuildStatus, BuildWarning, ContextSummary, Step, StepStatus, Target
+from console.state.outlook import WORTH_TELLING_MS, build_outlook
 from console.state.store import Store
+from console.state.words import (
+    INEXACT,
+    SLOW_MS,
+    cause_line,
+    context_words,
+    outlook_words,
+    step_took,
+    telling_causes,
+    usual_words,
+    warning_lines,
+)
 
 _GLYPHS = {
     StepStatus.CACHED: "⚡ cached",
@@ -49,10 +61,13 @@ class PlainFrontEnd:
         diagnostics: TextIO | None = None,
         on_broken: Callable[[], object] | None = None,
     ) -> None:
+        self._store = store
         self._as_json = as_json
         self._out = out or sys.stdout
         self._diagnostics = diagnostics or sys.stderr
         self._told_steps: set[tuple[int, str]] = set()
+        self._told_contexts: set[int] = set()
+        self._told_warnings: set[tuple[Target, BuildWarning]] = set()
         self._app_lines: deque[str] = deque(maxlen=200)
         """What the app said last; a container that failed to start ends with lines that may have been told already."""
         self._compared: Comparison | None = None
@@ -91,15 +106,38 @@ class PlainFrontEnd:
                     self._on_broken()
 
     def _lines(self, stamped: Stamped) -> list[str]:
-        text = self._text(stamped.event)
-        if text is None:
-            return []
-        if isinstance(text, list):
-            return text
-        head, *more = text.split("\n") if isinstance(stamped.event, ev.BuildFinished) else [text]
-        return [f"{clock_time(stamped.at)}  {head}", *more]
+        """The news with its time, then the foreign text that comes with it."""
+        stamp = clock_time(stamped.at)
+        return [*(f"{stamp}  {line}" for line in self._news(stamped.event)), *self._quoted(stamped.event)]
 
-    def _text(self, event: ev.Event) -> str | list[str] | None:
+    def _quoted(self, event: ev.Event) -> list[str]:
+        match event:
+            case ev.BuildLogged():
+                return [f"          │ {_last_version(line)}" for line in event.lines]
+            case ev.BuildFinished(failure=failure) if failure is not None:
+                numbered = enumerate(failure.source, failure.line)
+                return [f"{number:>8} │ {printable(line)}" for number, line in numbered]
+            case ev.ContainerLogged():
+                self._app_lines.extend(event.lines)
+                return [f"      app │ {_last_version(line)}" for line in event.lines]
+            case ev.ContainerRolledBack():
+                told = set(event.output) <= set(self._app_lines)
+                return [] if told else [f"      app │ {_last_version(line)}" for line in event.output]
+        return []
+
+    def _news(self, event: ev.Event) -> list[str]:
+        match event:
+            case ev.BuilderChosen(builder):
+                way = f"builder: {builder.backend}, {builder.transport}: {builder.reason}"
+                return [way, *builder.limits, *([] if builder.exact else [INEXACT])]
+            case ev.BuildWarned():
+                return self._warning(event)
+            case ev.BuildFinished():
+                return [self._finished(event), *_causes(event)]
+        text = self._text(event)
+        return [] if text is None else [text]
+
+    def _text(self, event: ev.Event) -> str | None:
         match event:
             case ev.SessionStarted():
                 return f"splitdeck {event.version} on {event.project} ({event.config})"
@@ -116,28 +154,18 @@ class PlainFrontEnd:
                 return f"{hold}: {event.reason}"
             case ev.BuildStarted():
                 return f"#{event.build} {event.target.value} {event.image}: {event.reason}"
+            case ev.BuildExpected(build, target, usual) if usual.total_ms >= WORTH_TELLING_MS:
+                return f"#{build} {target.value}: {usual_words(usual)} (n={usual.n})"
             case ev.ContextSent(build, context):
-                sent = f"{plural(context.files, 'file')}, {size(context.size_bytes)}"
-                skipped = f"; left out {paths(context.skipped)}" if context.skipped else ""
-                return f"#{build} context: {sent} in {duration(context.duration_ms)}{skipped}"
+                return self._context(build, context)
             case ev.StepUpdated(build, step):
                 return self._step(build, step)
-            case ev.BuildLogged():
-                return [f"          │ {_last_version(line)}" for line in event.lines]
-            case ev.BuildFinished():
-                return _finished(event)
             case ev.ContainerStarted():
                 return f"container {event.container_name} started from {short_id(event.image_id)}"
             case ev.ContainerReady():
                 return _ready(event)
-            case ev.ContainerLogged():
-                self._app_lines.extend(event.lines)
-                return [f"      app │ {_last_version(line)}" for line in event.lines]
             case ev.ContainerExited():
                 return f"the container ended with exit code {event.exit_code}"
-            case ev.ContainerRolledBack():
-                told = set(event.output) <= set(self._app_lines)
-                return [] if told else [f"      app │ {_last_version(line)}" for line in event.output]
             case ev.BaseStale(files):
                 return f"the base image is stale: {paths(files)}"
             case ev.BasePromoted(version):
@@ -151,8 +179,35 @@ class PlainFrontEnd:
         if glyph is None or not step.number or (build, step.id) in self._told_steps:
             return None
         self._told_steps.add((build, step.id))
-        took = "" if step.cached else f" {duration(step.duration_ms)}"
+        took = "" if step.cached else f" {step_took(step)}"
         return f"#{build} {step.name}  {glyph}{took}"
+
+    def _context(self, build: int, context: ContextSummary) -> str | None:
+        if build in self._told_contexts:
+            return None  # it comes again when it is known what travelled; the end of the build tells
+        self._told_contexts.add(build)
+        skipped = f"; left out {paths(context.skipped)}" if context.skipped else ""
+        return f"#{build} context: {context_words(context)} in {duration(context.duration_ms)}{skipped}"
+
+    def _warning(self, event: ev.BuildWarned) -> list[str]:
+        """A remark on a Dockerfile, once per session however many builds repeat it."""
+        if (event.target, event.warning) in self._told_warnings:
+            return []
+        self._told_warnings.add((event.target, event.warning))
+        first, *more = warning_lines(event.warning)
+        return [f"#{event.build} ! {first}", *more]
+
+    def _finished(self, event: ev.BuildFinished) -> str:
+        head = f"#{event.build} {event.target.value} {event.status.value} in {duration(event.duration_ms)}"
+        if event.status is not BuildStatus.OK:
+            return head
+        parts = [head, f"{event.cached} of {plural(event.total, 'step')} cached", f"image {short_id(event.image_id)}"]
+        build = self._store.state.build_of(event.target)
+        if build is not None and build.number == event.build:
+            if build.context is not None and build.context.sent_bytes is not None:
+                parts.append(f"{size(build.context.sent_bytes)} sent")
+            parts.append(outlook_words(build_outlook(build)))
+        return ", ".join(filter(None, parts))
 
     def _comparison(self, comparison: Comparison) -> str | None:
         before, self._compared = self._compared, comparison
@@ -191,15 +246,12 @@ def _error_lines(event: ev.ErrorOccurred) -> list[str]:
     return [f"splitdeck: {event.message}", *([f"    hint: {event.hint}"] if event.hint else [])]
 
 
-def _finished(event: ev.BuildFinished) -> str:
-    head = f"#{event.build} {event.target.value} {event.status.value} in {duration(event.duration_ms)}"
-    if event.status is BuildStatus.OK:
-        return f"{head}, {event.cached} of {plural(event.total, 'step')} cached, image {short_id(event.image_id)}"
-    failure = event.failure
-    if failure is None:
-        return head
-    source = (f"{failure.line + offset:>8} │ {printable(line)}" for offset, line in enumerate(failure.source))
-    return "\n".join([head, *source])
+def _causes(event: ev.BuildFinished) -> list[str]:
+    """Why steps were rebuilt, if that took time that anyone would like back."""
+    if all(cause.cost_ms < SLOW_MS for cause in event.causes):
+        return []
+    exact = all(step.exact for step in event.steps)
+    return [f"#{event.build} {cause_line(cause, exact=exact)}" for cause in telling_causes(event.causes)]
 
 
 def _ready(event: ev.ContainerReady) -> str:

@@ -13,7 +13,9 @@ from pathlib import Path
 from console import __version__
 from console import events as ev
 from console.base.versions import find_base
-from console.build.builder import EngineBuilder
+from console.build.backends import open_backend
+from console.build.builder import ProjectBuilder
+from console.build.last_inputs import LastInputs
 from console.config import Config
 from console.engine import Engine, EngineWorker, connect
 from console.errors import ExitCode, SplitdeckError
@@ -61,7 +63,7 @@ class Session:
         self._stop_watching = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
         self._controller: Controller | None = None
-        self._builder: EngineBuilder | None = None
+        self._builder: ProjectBuilder | None = None
         self._runner: ContainerRunner | None = None
         self._recorder: HistoryRecorder | None = None
         self._base: TrackedBase | None = None
@@ -77,17 +79,21 @@ class Session:
         emit(ev.SessionStarted(config.project.name, __version__, str(config.path)))
         engine = await asyncio.to_thread(connect)
         emit(ev.EngineConnected(engine.info))
+        chosen, backend = await asyncio.to_thread(open_backend, engine, config, self._clock)
+        emit(ev.BuilderChosen(chosen))
+        measured_on = " ".join((engine.info.identity, *(("via buildx", chosen.builder) if chosen.builder else ())))
         machine = f"{platform.node()}, {os.cpu_count()} × {platform.machine()}"
         path = history_path(config.project.name, config.path)
-        self._recorder = HistoryRecorder(path, config.compare, engine.info.identity, machine, self._clock)
+        self._recorder = HistoryRecorder(path, config.compare, measured_on, machine, self._clock)
         first_build, notice = await self._recorder.open()
         if notice:
             emit(ev.ErrorOccurred(notice))
         self._base = TrackedBase(engine, config)
         stage_of = StageRules(config.compare.stage).stage_of
-        self._builder = EngineBuilder(engine, config, load_ignore, stage_of, self._base.labels, emit)
+        inputs = LastInputs(path.with_suffix(".inputs"), measured_on)
+        self._builder = ProjectBuilder(engine, config, backend, load_ignore, stage_of, self._base.labels, inputs, emit)
         self._runner = ContainerRunner(engine, config, emit, self._clock)
-        identity = Identity(engine.info.identity, machine)
+        identity = Identity(measured_on, machine)
         builds = Builds(config, self._builder, self._recorder, emit, self._clock, identity, first_build)
         self._controller = Controller(config, builds, self._runner, self._base, emit)
         return self._controller

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.config import Config, load_config
 from console.events import Event
-from console.measurements import Comparison, Sample
+from console.measurements import Comparison, Sample, Usual
 from console.model import BaseStatus, BuildOutcome, BuildStatus, ContextSummary, Scenario, StepFailure, Target
 from console.run.container import Container
 from console.run.swap import SwapResult, SwapStatus
@@ -62,7 +63,11 @@ class FakeBuilder:
 
     def __init__(self) -> None:
         self.started: list[tuple[int, Target, bool]] = []
+        self.saves: list[str] = []
         self._gates: dict[Target, asyncio.Future[BuildOutcome]] = {}
+
+    def saved(self, paths: Iterable[str]) -> None:
+        self.saves.extend(paths)
 
     async def build(self, number: int, target: Target, *, no_cache: bool = False) -> BuildOutcome:
         assert target not in self._gates, f"two builds of {target} at once"
@@ -159,6 +164,7 @@ class FakeBase:
 @dataclass
 class FakeRecorder:
     samples: list[Sample] = field(default_factory=list)
+    usually: dict[Target, Usual] = field(default_factory=dict)
 
     async def record(self, sample: Sample) -> Comparison:
         self.samples.append(sample)
@@ -166,6 +172,9 @@ class FakeRecorder:
 
     async def comparison(self) -> Comparison:
         return Comparison(Scenario.CODE_CHANGE)
+
+    async def usual(self, target: Target, *, no_cache: bool) -> Usual | None:
+        return None if no_cache else self.usually.get(target)
 
 
 class Events:

@@ -1,6 +1,7 @@
-"""One build through the engine's own API: `POST /build?version=2` with a tar, BuildKit behind it.
+"""Builds through the engine's `POST /build`: a tar goes in, the builder's own account of the build comes out.
 
-docker-py's `build()` reaches only the classic builder (docker-py #2230), so the request is made here on its session.
+With `version=2` that is BuildKit; docker-py's `build()` reaches only the classic builder (docker-py #2230), so the
+request is made here on its session. Podman takes the same request and builds with buildah.
 Protocol: moby, daemon/server/router/build/build_routes.go and daemon/internal/builder-next/builder.go.
 """
 
@@ -8,136 +9,193 @@ from __future__ import annotations
 
 import base64
 import json
-import re
+import secrets
+import socket
+import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import IO, TYPE_CHECKING, Any, Protocol
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Protocol
 
-from console.build.steps import StepLog, StepTracker
-from console.build.trace import decode_status
-from console.engine import engine_errors
+from urllib3.exceptions import HTTPError
+
+from console.build.answer import BuildAnswer, step_failure
+from console.build.context import PackedContext, TarPacker
+from console.build.dockerfile import Dockerfile
+from console.build.request import BuildObserver, BuildRequest
+from console.build.trace import StatusUpdate, decode_status
+from console.engine import Engine, engine_errors
 from console.errors import EngineError
-from console.model import BuildOutcome, BuildStatus, Step, StepFailure, StepStatus
+from console.model import BuildOutcome, BuildStatus, Clock
 
 if TYPE_CHECKING:
     from docker import APIClient
 
 _CHUNK_BYTES = 64 * 1024
-_OUTPUT_KEPT = 20
-_AT_LINE = re.compile(r"(?:parse error (?:on )?line|Dockerfile:|\.[Dd]ockerfile:)\s*(\d+)")
-_STEP_IN_ERROR = re.compile(
-    r"^(?:executor failed running \[.*\]: |process \".*\" did not complete successfully: |failed to solve: |"
-    r"failed to solve with frontend [^:]*: |failed to (?:build|create) LLB(?: definition)?: )+",
-    re.DOTALL,
-)
+_CANCEL_AGAIN_S = 0.02
+_CANCEL_FAILED_S = 0.5
 
 
-class BuildObserver(Protocol):
-    """Hears of a build's progress, on the build's thread."""
+class TarBackend:
+    """BuildKit behind `POST /build`: documented, everywhere, and the whole build context each time.
 
-    def step_updated(self, step: Step) -> None: ...
+    Args:
+        engine: Where to build.
+    """
 
-    def logged(self, log: StepLog) -> None: ...
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._packer = TarPacker()
 
+    def build(self, client: APIClient, request: BuildRequest, observer: BuildObserver) -> BuildOutcome:
+        """As `Backend.build`."""
+        build_id = f"splitdeck-{secrets.token_hex(8)}"
+        over = threading.Event()
 
-class DockerfileView(Protocol):
-    """What a build needs to know of its Dockerfile to point at a line of it."""
+        def cancel() -> None:
+            _cancel_until(over, self._engine.client(), build_id)
 
-    @property
-    def path(self) -> str: ...
-
-    def line_of(self, stage_label: str, number: int, text: str) -> int: ...
-
-    def source_of(self, line: int) -> tuple[str, ...]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class BuildRequest:
-    """Everything that the engine is asked for."""
-
-    build_id: str
-    """Ours to choose; `cancel_build` takes it."""
-    tag: str
-    tar: IO[bytes]
-    dockerfile_in_tar: str
-    dockerfile: DockerfileView
-    stage_of: Callable[[str], str]
-    args: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
-    target: str = ""
-    no_cache: bool = False
-    network: str = "default"
-    platform: str = ""
-
-    def parameters(self) -> dict[str, str]:
-        """The query string's values."""
-        values = {
-            "version": "2",
-            "buildid": self.build_id,
-            "t": self.tag,
-            "dockerfile": self.dockerfile_in_tar,
-            "rm": "1",
-            "buildargs": json.dumps(dict(self.args)),
-            "labels": json.dumps(dict(self.labels)),
-            "networkmode": self.network,
-        }
-        optional = {"target": self.target, "platform": self.platform, "nocache": "1" if self.no_cache else ""}
-        return values | {key: value for key, value in optional.items() if value}
+        parameters = tar_parameters(request) | {"version": "2", "buildid": build_id}
+        try:
+            with request.cancellation.stopping(cancel):
+                packed = self._packer.pack(request.snapshot)
+                return run_build(
+                    client, parameters, request, packed, lambda chunks: read_answer(chunks, request, observer)
+                )
+        finally:
+            over.set()
 
 
-def run_build(client: APIClient, request: BuildRequest, observer: BuildObserver) -> BuildOutcome:
-    """Builds, and blocks until the engine is done with it. A failing step is an outcome, not an error.
+class LinesTrace(Protocol):
+    """Reads what a builder without a trace says, message by message."""
+
+    image_id: str
+    failure: str
+
+    def read(self, message: Mapping[str, Any], at: float) -> StatusUpdate: ...
+
+
+class LinesBackend:
+    """The builders that tell of a build in lines: the engine's classic one, and Podman's.
+
+    Both end a build when the connection closes; Podman only once the running step is over.
+
+    Args:
+        trace: Reads the lines.
+        clock: Steps have no times but those at which their lines arrive.
+    """
+
+    def __init__(self, trace: Callable[[Dockerfile], LinesTrace], clock: Clock) -> None:
+        self._trace = trace
+        self._clock = clock
+        self._packer = TarPacker()
+
+    def build(self, client: APIClient, request: BuildRequest, observer: BuildObserver) -> BuildOutcome:
+        """As `Backend.build`."""
+        parameters = tar_parameters(request) | {"version": "1"}
+
+        def read(chunks: Iterator[bytes]) -> BuildOutcome:
+            answer, trace = BuildAnswer(request, observer), self._trace(request.dockerfile)
+            try:
+                for message in messages(chunks):
+                    answer.take(trace.read(message, self._clock.now()))
+            except HTTPError:  # we hung up, or the engine did
+                if not request.cancellation.asked:
+                    raise
+            if request.cancellation.asked and not trace.image_id:
+                return answer.outcome("", "context canceled")
+            return answer.outcome(trace.image_id, trace.failure)
+
+        packed = self._packer.pack(request.snapshot)
+        return run_build(client, parameters, request, packed, read, cancel_by_socket=True)
+
+
+def tar_parameters(request: BuildRequest) -> dict[str, str]:
+    """The query string's values that hold for every builder."""
+    values = {
+        "t": request.tag,
+        "dockerfile": request.snapshot.dockerfile_name,
+        "rm": "1",
+        "forcerm": "1",
+        "buildargs": json.dumps(dict(request.args)),
+        "labels": json.dumps(dict(request.labels)),
+        "networkmode": request.network,
+    }
+    optional = {
+        "target": request.target,
+        "platform": request.platform,
+        "nocache": "1" if request.no_cache else "",
+        "cachefrom": json.dumps(request.cache_from) if request.cache_from else "",
+    }
+    return values | {key: value for key, value in optional.items() if value}
+
+
+def run_build(
+    client: APIClient,
+    parameters: dict[str, str],
+    request: BuildRequest,
+    packed: PackedContext,
+    read: Callable[[Iterator[bytes]], BuildOutcome],
+    *,
+    cancel_by_socket: bool = False,
+) -> BuildOutcome:
+    """Sends the build context, and reads the answer to its end.
+
+    Args:
+        client: The calling thread's own.
+        parameters: The query string's values.
+        request: What to build.
+        packed: Its build context.
+        read: Follows the answer's body, which is cut anywhere.
+        cancel_by_socket: Cancel by closing the connection, where the engine has no other way.
 
     Raises:
         EngineUnreachableError: If the engine goes away.
     """
     began = time.monotonic()
-    with engine_errors("the build"):
+    with packed.tar, ExitStack() as life, engine_errors("the build"):
         try:
-            outcome = read_answer(_post(client, request), request, observer)
+            response = _post(client, parameters, packed.tar)
+            if cancel_by_socket:
+                life.enter_context(request.cancellation.stopping(lambda: _shut_down(client, response)))
+            outcome = read(response.raw.stream(_CHUNK_BYTES, decode_content=False))
         except EngineError as error:
-            failure = _failure(request.dockerfile, error.message, (), {})
-            outcome = BuildOutcome(BuildStatus.FAILED, 0.0, failure=failure)
-    return replace(outcome, duration_ms=(time.monotonic() - began) * 1000)
+            outcome = BuildOutcome(BuildStatus.FAILED, 0.0, failure=step_failure(request.dockerfile, error.message))
+    duration_ms = (time.monotonic() - began) * 1000
+    return replace(outcome, duration_ms=duration_ms, sent_bytes=packed.sent_bytes)
 
 
 def read_answer(chunks: Iterator[bytes], request: BuildRequest, observer: BuildObserver) -> BuildOutcome:
-    """Follows a build through the engine's answer to its end; how long it took is left to the caller.
+    """Follows a BuildKit build through the engine's answer to its end.
 
     Args:
         chunks: The answer's body, cut anywhere.
         request: What was asked for.
         observer: Hears of steps and output as they come.
     """
-    tracker = StepTracker(request.stage_of, request.dockerfile.line_of)
-    tails: dict[str, list[str]] = {}
+    answer = BuildAnswer(request, observer)
     image_id, failure = "", ""
-
-    def report(logs: Iterable[StepLog]) -> None:
-        for log in logs:
-            tails[log.step] = (tails.get(log.step, []) + list(log.lines))[-_OUTPUT_KEPT:]
-            observer.logged(log)
-
-    for message in _messages(chunks):
+    for message in messages(chunks):
         if message.get("id") == "moby.buildkit.trace":
-            changed, logs = tracker.apply(decode_status(base64.b64decode(message["aux"])))
-            for step in changed:
-                observer.step_updated(step)
-            report(logs)
+            answer.take(decode_status(base64.b64decode(message["aux"])))
         elif message.get("id") == "moby.image.id":
             image_id = message["aux"]["ID"]
         elif "error" in message:
             failure = str(message["error"])
-    report(tracker.finish())
-    if not failure and image_id:
-        return BuildOutcome(BuildStatus.OK, 0.0, tracker.steps, image_id)
-    steps = tuple(_closed(step) for step in tracker.steps)
-    if _cancelled(failure, tracker.steps):
-        return BuildOutcome(BuildStatus.CANCELLED, 0.0, steps)
-    reason = failure or "the engine ended the build without an image and without a reason"
-    return BuildOutcome(BuildStatus.FAILED, 0.0, steps, failure=_failure(request.dockerfile, reason, steps, tails))
+    return answer.outcome(image_id, failure)
+
+
+def messages(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
+    """The JSON objects of an engine's answer, one per line."""
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        for line in lines:
+            if line.strip():
+                yield json.loads(line)
+    if rest.strip():
+        yield json.loads(rest)
 
 
 def cancel_build(client: APIClient, build_id: str) -> None:
@@ -150,13 +208,25 @@ def cancel_build(client: APIClient, build_id: str) -> None:
         _request(client, "/build/cancel", params={"id": build_id})
 
 
-def _post(client: APIClient, request: BuildRequest) -> Iterator[bytes]:
-    request.tar.seek(0)
+def _cancel_until(over: threading.Event, client: APIClient, build_id: str) -> None:
+    """Asks until the build is over: a request that comes before the builder knows the build has no effect."""
+    try:
+        while not over.is_set():
+            try:
+                cancel_build(client, build_id)
+                over.wait(_CANCEL_AGAIN_S)
+            except EngineError:  # if it lasts, the build's own thread meets it and tells it
+                over.wait(_CANCEL_FAILED_S)
+    finally:
+        client.close()
+
+
+def _post(client: APIClient, parameters: dict[str, str], tar: Any) -> Any:
     response = _request(
         client,
         "/build",
-        params=request.parameters(),
-        data=request.tar,
+        params=parameters,
+        data=tar,
         headers={"Content-Type": "application/x-tar"},
         stream=True,
         timeout=None,  # a quiet RUN step may take longer than docker-py's 60 s
@@ -166,53 +236,16 @@ def _post(client: APIClient, request: BuildRequest) -> Iterator[bytes]:
         with suppress(ValueError, KeyError):
             text = response.json()["message"]
         raise EngineError(text.strip() or f"the engine refused the build with HTTP {response.status_code}")
-    chunks: Iterator[bytes] = response.raw.stream(_CHUNK_BYTES, decode_content=False)
-    return chunks
+    return response
+
+
+def _shut_down(client: Any, response: Any) -> None:
+    """Ends a build by hanging up; `response.close()` from another thread would wait for the build's end."""
+    found = client._get_raw_response_socket(response)  # noqa: SLF001
+    with suppress(OSError):
+        getattr(found, "_sock", found).shutdown(socket.SHUT_RDWR)
 
 
 def _request(client: Any, path: str, **options: Any) -> Any:
     """A POST on docker-py's session; it has no public way to a BuildKit build, so its private one is used here only."""
     return client._post(client._url(path), **options)  # noqa: SLF001
-
-
-def _messages(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """The JSON objects of the engine's answer, one per line."""
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
-    if rest.strip():
-        yield json.loads(rest)
-
-
-def _cancelled(failure: str, steps: tuple[Step, ...]) -> bool:
-    if any(step.status is StepStatus.FAILED for step in steps):
-        return False
-    return "context canceled" in failure or any(step.status is StepStatus.CANCELLED for step in steps)
-
-
-def _closed(step: Step) -> Step:
-    """A step that was running when the build ended did not get to its end."""
-    return replace(step, status=StepStatus.CANCELLED) if step.status is StepStatus.RUNNING else step
-
-
-def _failure(
-    dockerfile: DockerfileView, reason: str, steps: tuple[Step, ...], tails: Mapping[str, list[str]]
-) -> StepFailure:
-    step = next((step for step in steps if step.status is StepStatus.FAILED and step.number), None) or next(
-        (step for step in steps if step.status is StepStatus.FAILED), None
-    )
-    message = _STEP_IN_ERROR.sub("", step.error if step is not None else reason)
-    line = step.line if step is not None else 0
-    if not line and (found := _AT_LINE.search(reason)):
-        line = int(found[1])
-    return StepFailure(
-        step=step.name if step is not None else "",
-        message=message,
-        dockerfile=dockerfile.path,
-        line=line,
-        source=dockerfile.source_of(line) if line else (),
-        output=tuple(tails.get(step.name, ())) if step is not None else (),
-    )

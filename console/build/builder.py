@@ -1,32 +1,38 @@
-"""The builder of a project: Dockerfile and context read, sent to the engine, progress told as events, cancellable."""
+"""The builder of a project: Dockerfile and context read, sent off, progress told as events, cancellable."""
 
 from __future__ import annotations
 
 import os
-import secrets
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from console import events as ev
-from console.build.api import BuildRequest, cancel_build, run_build
-from console.build.context import Context, read_context
-from console.build.context.files import Excludes
+from console.build.causes import BuildInputs, explain
+from console.build.context import KeptContext, Snapshot
 from console.build.context.reads import is_read
-from console.build.dockerfile import read_dockerfile
+from console.build.dockerfile import Dockerfile, read_dockerfile
+from console.build.dockerfile.step_inputs import step_inputs
+from console.build.last_inputs import LastInputs
+from console.build.recipe import LoadIgnore, Recipe, recipe_for
+from console.build.request import Backend, BuildRequest, Cancellation, SecretSource
+from console.build.secrets import redactor
 from console.build.steps import StepLog
 from console.config import Config
 from console.engine import Engine, EngineWorker, engine_errors
-from console.errors import BuildError, EngineError, SplitdeckError
+from console.errors import BuildError, SplitdeckError
 from console.model import (
     LABEL_PROJECT,
     LABEL_ROLE,
     BuildNumber,
     BuildOutcome,
     BuildStatus,
+    BuildWarning,
+    Cause,
     ContextSummary,
     Step,
     StepFailure,
@@ -36,41 +42,7 @@ from console.model import (
 if TYPE_CHECKING:
     from docker import APIClient
 
-_CANCEL_AGAIN_S = 0.02
-_CANCEL_FAILED_S = 0.5
-
-LoadIgnore = Callable[[Path, Path], Excludes]
-"""What .dockerignore leaves out, by context folder and Dockerfile."""
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What one target is built from."""
-
-    tag: str
-    dockerfile: Path
-    context: Path
-    args: Mapping[str, str]
-    target: str = ""
-
-
-def recipe_for(config: Config, target: Target) -> Recipe:
-    """The target's part of the configuration.
-
-    Raises:
-        BuildError: If the configuration has no such image.
-    """
-    args = config.build.args
-    if target is Target.APP:
-        app = config.app
-        args = {**args, "BASE_IMAGE": config.base.reference}
-        return Recipe(f"{app.image}:latest", app.dockerfile, app.context, args, app.target)
-    if target is Target.BASE:
-        return Recipe(config.base.reference, config.base.dockerfile, config.base.context, args)
-    if config.legacy is None:
-        hint = 'add [legacy] dockerfile = "Dockerfile.legacy" to config.toml'
-        raise BuildError("there is no legacy Dockerfile to build", hint)
-    return Recipe(f"{config.legacy.image}:latest", config.legacy.dockerfile, config.legacy.context, args)
+Result = TypeVar("Result")
 
 
 class _Reporter:
@@ -87,28 +59,24 @@ class _Reporter:
     def logged(self, log: StepLog) -> None:
         self._emit(ev.BuildLogged(log.stream, log.lines, self._number, self._target, log.step))
 
+    def warned(self, warning: BuildWarning) -> None:
+        self._emit(ev.BuildWarned(self._number, self._target, warning))
+
     def context_sent(self, summary: ContextSummary) -> None:
         self._emit(ev.ContextSent(self._number, summary))
 
 
-@dataclass(slots=True)
-class _Running:
-    """One build under way."""
-
-    id: str
-    cancelled: threading.Event
-    done: threading.Event
-
-
-class EngineBuilder:
+class ProjectBuilder:
     """Builds the project's images on one engine, at most one build of a target at a time.
 
     Args:
         engine: Where to build.
         config: What to build.
-        load_ignore: Reads .dockerignore; the engine does not apply it to a tar.
+        backend: How to build.
+        load_ignore: Reads .dockerignore; an engine does not apply it to what it is sent.
         stage_of: Puts a step under a row of the comparison.
         labels: More labels for an image, asked for when its build begins.
+        last_inputs: What earlier builds depended on.
         emit: Where events go.
     """
 
@@ -116,19 +84,25 @@ class EngineBuilder:
         self,
         engine: Engine,
         config: Config,
+        backend: Backend,
         load_ignore: LoadIgnore,
         stage_of: Callable[[str], str],
         labels: Callable[[Target], Mapping[str, str]],
+        last_inputs: LastInputs,
         emit: Callable[[ev.Event], None],
     ) -> None:
         self._engine = engine
         self._config = config
+        self._backend = backend
         self._load_ignore = load_ignore
         self._stage_of = stage_of
         self._labels = labels
+        self._last_inputs = last_inputs
         self._emit = emit
         self._workers = {target: EngineWorker(engine, f"build {target.value}") for target in Target}
-        self._running: dict[Target, _Running] = {}
+        self._running: dict[Target, Cancellation] = {}
+        self._kept: dict[Target, KeptContext] = {}
+        self._covers: Callable[[Path], bool] = lambda _context: False
         self._ours: set[str] = set()
         """Tags that were found free or ours: only the first build of each looks."""
 
@@ -140,16 +114,24 @@ class EngineBuilder:
         """
         if target in self._running:
             raise BuildError(f"the {target.value} image is being built already")
-        running = _Running(f"splitdeck-{secrets.token_hex(8)}", threading.Event(), threading.Event())
-        self._running[target] = running
+        cancellation = self._running[target] = Cancellation()
         reporter = _Reporter(self._emit, number, target)
         try:
             return await self._workers[target].call(
-                lambda client: self._build(client, target, running, reporter, no_cache=no_cache)
+                lambda client: self._build(client, target, cancellation, reporter, no_cache=no_cache)
             )
         finally:
-            running.done.set()
             del self._running[target]
+
+    def saved(self, paths: Iterable[str]) -> None:
+        """Takes note of files that were saved (relative to the project's folder), so that a build looks at these."""
+        places = [os.path.normpath(self._config.root / path) for path in paths]
+        for kept in self._kept.values():
+            kept.saved(places)
+
+    def watching(self, covers: Callable[[Path], bool]) -> None:
+        """From now on `saved` tells of every change below the build contexts for which `covers` is true."""
+        self._covers = covers
 
     def reads(self, target: Target, path: str) -> bool:
         """Whether a build of a target could read a path (relative to the project's folder); true where in doubt."""
@@ -167,32 +149,17 @@ class EngineBuilder:
 
     def cancel(self, target: Target) -> None:
         """Ends the running build of a target; `build` returns soon. Nothing to end is fine."""
-        running = self._running.get(target)
-        if running is None or running.cancelled.is_set():
-            return
-        running.cancelled.set()
-        threading.Thread(target=self._cancel, args=(running,), name=f"cancel {target.value}", daemon=True).start()
+        cancellation = self._running.get(target)
+        if cancellation is not None and not cancellation.asked:
+            threading.Thread(target=cancellation.cancel, name=f"cancel {target.value}", daemon=True).start()
 
     def close(self) -> None:
         """Lets the threads end after what they are at."""
         for worker in self._workers.values():
             worker.close()
 
-    def _cancel(self, running: _Running) -> None:
-        """Asks until the build is over: a request that comes before the builder knows the build has no effect."""
-        client = self._engine.client()
-        try:
-            while not running.done.is_set():
-                try:
-                    cancel_build(client, running.id)
-                    running.done.wait(_CANCEL_AGAIN_S)
-                except EngineError:  # if it lasts, the build's own thread meets it and tells it
-                    running.done.wait(_CANCEL_FAILED_S)
-        finally:
-            client.close()
-
     def _build(
-        self, client: APIClient, target: Target, running: _Running, reporter: _Reporter, *, no_cache: bool
+        self, client: APIClient, target: Target, cancellation: Cancellation, reporter: _Reporter, *, no_cache: bool
     ) -> BuildOutcome:
         began = time.monotonic()
         recipe = recipe_for(self._config, target)
@@ -206,42 +173,127 @@ class EngineBuilder:
             self._ours.add(recipe.tag)
         dockerfile = read_dockerfile(recipe.dockerfile, recipe.args)
         dockerfile = replace(dockerfile, path=os.path.relpath(recipe.dockerfile, self._config.root))
-        # Before the files are packed: one that is saved in between then counts as changed since.
+        # Before the files are looked at: one that is saved in between then counts as changed since.
         labels = {LABEL_PROJECT: self._config.project.name, LABEL_ROLE: target.value, **self._labels(target)}
-        context = read_context(
-            recipe.context,
+        snapshot = self._kept_for(target, recipe.context).snapshot(
             self._load_ignore(recipe.context, recipe.dockerfile),
             dockerfile.context_sources(recipe.target or None),
             recipe.dockerfile,
+            trust=self._covers(recipe.context),
         )
-        with context.tar:
-            summary = _summary(context, (time.monotonic() - began) * 1000)
-            reporter.context_sent(summary)
-            if running.cancelled.is_set():
-                return BuildOutcome(BuildStatus.CANCELLED, 0.0, context=summary)
-            request = BuildRequest(
-                build_id=running.id,
-                tag=recipe.tag,
-                tar=context.tar,
-                dockerfile_in_tar=context.dockerfile,
-                dockerfile=dockerfile,
-                stage_of=self._stage_of,
-                args=recipe.args,
-                labels=labels,
-                target=recipe.target,
-                no_cache=no_cache,
-                network=self._config.build.network,
-                platform=self._config.build.platform,
-            )
-            outcome = run_build(client, request, reporter)
-        if outcome.status is BuildStatus.CANCELLED and not running.cancelled.is_set():
+        summary = _summary(snapshot, (time.monotonic() - began) * 1000)
+        reporter.context_sent(summary)
+        if cancellation.asked:
+            return BuildOutcome(BuildStatus.CANCELLED, 0.0, context=summary)
+        request = self._request(recipe, dockerfile, snapshot, cancellation, labels, no_cache=no_cache)
+        inputs = _Later(lambda: self._inputs(recipe, dockerfile, snapshot))
+        outcome = self._backend.build(client, request, reporter)
+        if outcome.status is BuildStatus.CANCELLED and not cancellation.asked:
             failure = StepFailure("", "the engine cancelled the build", dockerfile.path)
             outcome = replace(outcome, status=BuildStatus.FAILED, failure=failure)
         if outcome.status is BuildStatus.OK:
             with engine_errors("reading the image's size"):
                 found: dict[str, int] = client.inspect_image(outcome.image_id)  # type: ignore[no-untyped-call]
-            outcome = replace(outcome, size_bytes=found["Size"])
-        return replace(outcome, context=summary)
+            causes = self._causes(target, inputs, outcome, no_cache=no_cache)
+            outcome = replace(outcome, size_bytes=found["Size"], causes=causes)
+        return replace(outcome, context=replace(summary, sent_bytes=outcome.sent_bytes))
+
+    def _causes(
+        self, target: Target, inputs: _Later[BuildInputs], outcome: BuildOutcome, *, no_cache: bool
+    ) -> tuple[Cause, ...]:
+        """Why the steps that were run did not come from the cache; nothing where that cannot be found out now."""
+        try:
+            now = inputs.result()
+        except SplitdeckError:
+            return ()
+        causes = explain(self._last_inputs.get(target), now, outcome.steps, no_cache=no_cache)
+        self._last_inputs.keep(target, now)
+        return causes
+
+    def _kept_for(self, target: Target, context: Path) -> KeptContext:
+        if target not in self._kept:
+            self._kept = {**self._kept, target: KeptContext(context)}  # `saved` may be going through them
+        return self._kept[target]
+
+    def _request(
+        self,
+        recipe: Recipe,
+        dockerfile: Dockerfile,
+        snapshot: Snapshot,
+        cancellation: Cancellation,
+        labels: Mapping[str, str],
+        *,
+        no_cache: bool,
+    ) -> BuildRequest:
+        build = self._config.build
+        secrets = {name: SecretSource(str(each.file or ""), each.env) for name, each in build.secrets.items()}
+        return BuildRequest(
+            tag=recipe.tag,
+            snapshot=snapshot,
+            dockerfile=dockerfile,
+            stage_of=self._stage_of,
+            cancellation=cancellation,
+            args=recipe.args,
+            labels=labels,
+            target=recipe.target,
+            no_cache=no_cache,
+            network=build.network,
+            platform=build.platform,
+            secrets=secrets,
+            ssh=dict(_agent(text) for text in build.ssh),
+            builder=build.builder,
+            cache_from=build.cache_from,
+            cache_to=build.cache_to,
+            redact=redactor(secrets),
+        )
+
+    def _inputs(self, recipe: Recipe, dockerfile: Dockerfile, snapshot: Snapshot) -> BuildInputs:
+        """What the build depends on; worked out while it runs."""
+        steps = step_inputs(dockerfile, recipe.args, recipe.target)
+        files = {path: f"{entry.mode:o} {entry.digest.hex()[:16]}" for path, entry in snapshot.entries.items()}
+        names = dict.fromkeys(name for step in steps for name in step.images)
+        client = self._engine.client()
+        try:
+            images = {name: image_id for name in names if (image_id := _image_id(client, name))}
+        finally:
+            client.close()
+        return BuildInputs(steps, files, images, dockerfile.path)
+
+
+class _Later(Generic[Result]):
+    """Something that is worked out meanwhile, in a thread of its own."""
+
+    def __init__(self, job: Callable[[], Result]) -> None:
+        self._future: Future[Result] = Future()
+        threading.Thread(target=self._run, args=(job,), name="build inputs", daemon=True).start()
+
+    def result(self) -> Result:
+        """Waits for it; raises what it raised."""
+        return self._future.result()
+
+    def _run(self, job: Callable[[], Result]) -> None:
+        try:
+            self._future.set_result(job())
+        except BaseException as error:  # noqa: BLE001 - handed to whoever asks
+            self._future.set_exception(error)
+
+
+def _agent(text: str) -> tuple[str, str]:
+    """An entry of [build] ssh: the agent's id and socket."""
+    name, _, socket = text.partition("=")
+    return name, socket or os.environ.get("SSH_AUTH_SOCK", "")
+
+
+def _image_id(client: APIClient, name: str) -> str:
+    """An image's ID; empty where it is not on the engine."""
+    from docker.errors import ImageNotFound
+
+    with engine_errors(f"looking for {name}"):
+        try:
+            found: dict[str, str] = client.inspect_image(name)  # type: ignore[no-untyped-call]
+        except ImageNotFound:
+            return ""
+    return found["Id"]
 
 
 def _refuse_foreign(client: APIClient, tag: str, project: str, target: Target) -> None:
@@ -260,5 +312,5 @@ def _refuse_foreign(client: APIClient, tag: str, project: str, target: Target) -
         )
 
 
-def _summary(context: Context, duration_ms: float) -> ContextSummary:
-    return ContextSummary(context.files, context.size_bytes, context.digest, duration_ms, context.skipped)
+def _summary(snapshot: Snapshot, duration_ms: float) -> ContextSummary:
+    return ContextSummary(snapshot.files, snapshot.size_bytes, snapshot.digest, duration_ms, snapshot.skipped)

@@ -1,21 +1,25 @@
 """From trace messages to steps: intervals merged, logs put together, names read.
 
 The rules follow BuildKit's own display (util/progress/progressui): a vertex is known by its digest, reports any number
-of intervals, may be reported again after it ended, and its time is the union of its intervals.
+of intervals, may be reported again after it ended, and its time is the union of its intervals. In which order the
+messages come makes no difference to the steps.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from itertools import groupby
 
-from console.build.trace import StatusUpdate, Vertex, VertexLog
-from console.model import Interval, Step, StepKind, StepStatus, Stream
+from console.build.trace.nodes import Lines, Node, age, error_of, status_of
+from console.build.trace.updates import StatusUpdate, VertexWarning
+from console.model import BuildWarning, Interval, Step, StepKind, Stream
 
-_NAME = re.compile(r"\[(?:(?P<label>[^\] ][^\]]*?) +)? *(?P<number>\d+)/(?P<total>\d+)\] (?P<text>.*)", re.DOTALL)
-_LINE_END = re.compile(rb"\r\n|\n")
-_LONGEST_LINE_BYTES = 64 * 1024
+_NAME = re.compile(
+    r"\[(?:(?P<label>[^\] ][^\]]*?) +)? *(?P<number>[0-9]{1,9})/(?P<total>[0-9]{1,9})\] (?P<text>.*)", re.DOTALL
+)
+_KIND_ORDER = (StepKind.INTERNAL, StepKind.INSTRUCTION, StepKind.EXPORT)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,154 +43,152 @@ def merged(intervals: Iterable[Interval]) -> tuple[Interval, ...]:
     return tuple(result)
 
 
-@dataclass(slots=True)
-class _Progress:
-    """What is known of one vertex so far."""
-
-    digest: str
-    order: int
-    name: str = ""
-    cached: bool = False
-    error: str = ""
-    spans: dict[float, float | None] = field(default_factory=dict)
-    """Start → end; None while it runs."""
-    detail: str = ""
-    current: int = 0
-    total: int = 0
-    pending: dict[int, bytes] = field(default_factory=dict)
-    """Output after the last line end, per stream."""
-
-    def take(self, vertex: Vertex) -> None:
-        self.name = vertex.name or self.name
-        self.cached = self.cached or vertex.cached
-        self.error = vertex.error or self.error
-        if vertex.started is not None and (vertex.completed is not None or vertex.started not in self.spans):
-            self.spans[vertex.started] = vertex.completed
-
-    def status(self) -> StepStatus:
-        if self.error:
-            return StepStatus.CANCELLED if "context canceled" in self.error else StepStatus.FAILED
-        if not self.spans:
-            return StepStatus.PENDING
-        if any(end is None for end in self.spans.values()):
-            return StepStatus.RUNNING
-        return StepStatus.CACHED if self.cached else StepStatus.DONE
-
-
 class StepTracker:
     """Follows one build.
 
     Args:
         stage_of: Puts a step's name under a row of the comparison.
         line_of: Finds an instruction's line by Dockerfile stage, number within it and text; 0 where it cannot.
+        dockerfile: What warnings are about, as people know it.
     """
 
     def __init__(
         self,
         stage_of: Callable[[str], str] = lambda _name: "",
         line_of: Callable[[str, int, str], int] = lambda _label, _number, _text: 0,
+        dockerfile: str = "",
     ) -> None:
         self._stage_of = stage_of
         self._line_of = line_of
-        self._progress: dict[str, _Progress] = {}
-        self._known: dict[str, Step] = {}
+        self._dockerfile = dockerfile
+        self._nodes: dict[str, Node] = {}
+        self._grouped: dict[str, dict[str, None]] = {}
+        """Digests by the key of the group that they are shown as."""
+        self._steps: dict[str, Step] = {}
+        self._places: dict[str, _Place] = {}
+        self._warnings: dict[BuildWarning, None] = {}
 
     def apply(self, update: StatusUpdate) -> tuple[list[Step], list[StepLog]]:
         """Takes one message; gives the steps that look different now, and the lines that are complete now."""
-        touched: dict[str, _Progress] = {}
+        touched: dict[str, None] = {}
         for vertex in update.vertexes:
-            progress = self._progress.get(vertex.digest)
-            if progress is None:
-                progress = self._progress[vertex.digest] = _Progress(vertex.digest, len(self._progress))
-            progress.take(vertex)
-            touched[vertex.digest] = progress
+            self._node(vertex.digest).take(vertex)
+            if vertex.group is not None:
+                self._steps.pop(vertex.digest, None)
+                self._grouped.setdefault(vertex.group.key, {})[vertex.digest] = None
+            touched[vertex.digest] = None
         for status in update.statuses:
-            progress = self._progress.get(status.vertex)
-            if progress is None:
-                continue
-            progress.detail = status.name or status.id
-            progress.current, progress.total = status.current, status.total
-            touched[status.vertex] = progress
-        changed = []
-        for digest, progress in touched.items():
-            step = self._step(progress)
-            if step.name and step != self._known.get(digest):
-                self._known[digest] = step
-                changed.append(step)
-        logs = [log for log in map(self._take_log, update.logs) if log is not None]
-        return changed, logs
+            self._node(status.vertex).take_status(status)
+            touched[status.vertex] = None
+        for warning in update.warnings:
+            self._warnings[self._warning(warning)] = None
+        changed: dict[str, Step] = {}
+        for digest in touched:
+            step = self._step(digest)
+            if step is not None and step != self._steps.get(step.id):
+                self._steps[step.id] = changed[step.id] = step
+        for log in update.logs:
+            self._node(log.vertex).take_log(log)
+            touched[log.vertex] = None
+        logs = [log for digest in touched for log in self._released(self._nodes[digest])]
+        return list(changed.values()), logs
 
     def finish(self) -> list[StepLog]:
-        """The lines that were left without an end."""
-        rest = []
-        for progress in self._progress.values():
-            for stream, text in progress.pending.items():
-                if text:
-                    rest.append(StepLog(progress.name, _stream(stream), (_text(text),)))
-            progress.pending.clear()
+        """The lines that were left: those without an end, and those of steps that never got a name."""
+        rest: list[StepLog] = []
+        for node in self._nodes.values():
+            node.end_output()
+            rest += _parted(node.name, node.take_held())
         return rest
 
     @property
     def steps(self) -> tuple[Step, ...]:
-        """Every step, in the order in which they began; those that never did come last, by position."""
-        far = float("inf")
-        order = {digest: progress.order for digest, progress in self._progress.items()}
-        return tuple(
-            sorted(
-                self._known.values(),
-                key=lambda step: (step.started_at if step.started_at is not None else far, step.number, order[step.id]),
-            )
-        )
+        """Every step, in the order in which they began; those that never did come last."""
+        return tuple(sorted(self._steps.values(), key=_position))
 
-    def _step(self, progress: _Progress) -> Step:
-        spans = merged((start, end) for start, end in progress.spans.items() if end is not None)
-        match = _NAME.fullmatch(progress.name)
-        label, number, total, line = "", 0, 0, 0
-        if match is not None:
-            label, number, total = match["label"] or "", int(match["number"]), int(match["total"])
-            line = self._line_of(label, number, match["text"])
+    @property
+    def warnings(self) -> tuple[BuildWarning, ...]:
+        """The builder's remarks, each once, in the order in which they came."""
+        return tuple(self._warnings)
+
+    def _node(self, digest: str) -> Node:
+        node = self._nodes.get(digest)
+        if node is None:
+            node = self._nodes[digest] = Node()
+        return node
+
+    def _step(self, digest: str) -> Step | None:
+        """The step that a vertex is shown as; None while it has no name."""
+        node = self._nodes[digest]
+        if not node.name:
+            return None
+        nodes = [node]
+        if node.group is not None:
+            digest = node.group.key
+            nodes = [self._nodes[member] for member in self._grouped[digest]]
+        place = self._places.get(node.name)
+        if place is None:
+            place = self._places[node.name] = _place(node.name, self._stage_of, self._line_of)
+        starts = [start for node in nodes for start in node.spans]
+        spans = merged((start, end) for node in nodes for start, end in node.spans.items() if end is not None)
+        statuses = [status for node in nodes for status in node.statuses.values()]
+        newest = max(statuses, key=age, default=None)
+        sized = [status for status in statuses if status.total] or ([newest] if newest is not None else [])
         return Step(
-            id=progress.digest,
-            name=progress.name,
-            kind=_kind(progress.name, match is not None),
-            status=progress.status(),
-            number=number,
-            total=total,
-            stage_label=label,
-            started_at=min(progress.spans, default=None),
+            id=digest,
+            name=node.name,
+            kind=place.kind,
+            status=status_of(nodes),
+            number=place.number,
+            total=place.total,
+            stage_label=place.label,
+            started_at=min(starts, default=None),
             duration_ms=sum(end - start for start, end in spans) * 1000,
             intervals=spans,
-            current_bytes=progress.current,
-            total_bytes=progress.total,
-            detail=progress.detail,
-            error=progress.error,
-            line=line,
-            stage=self._stage_of(progress.name),
+            current_bytes=sum(status.current for status in sized),
+            total_bytes=sum(status.total for status in sized),
+            detail=(newest.name or newest.id) if newest is not None else "",
+            error=error_of(nodes),
+            line=place.line,
+            stage=place.stage,
+            exact=all(node.exact for node in nodes),
         )
 
-    def _take_log(self, log: VertexLog) -> StepLog | None:
-        progress = self._progress.get(log.vertex)
-        if progress is None:
-            return None
-        *lines, rest = _LINE_END.split(progress.pending.get(log.stream, b"") + log.message)
-        if len(rest) > _LONGEST_LINE_BYTES:
-            lines.append(rest)
-            rest = b""
-        progress.pending[log.stream] = rest
-        if not lines:
-            return None
-        return StepLog(progress.name, _stream(log.stream), tuple(_text(line) for line in lines))
+    def _released(self, node: Node) -> list[StepLog]:
+        """The lines that wait, once it is known which step they belong to."""
+        return _parted(node.name, node.take_held()) if node.name and node.held else []
+
+    def _warning(self, warning: VertexWarning) -> BuildWarning:
+        return BuildWarning(warning.short, warning.detail, warning.url, self._dockerfile, warning.lines)
 
 
-def _kind(name: str, numbered: bool) -> StepKind:
-    if numbered:
-        return StepKind.INSTRUCTION
-    return StepKind.EXPORT if name.startswith("exporting") else StepKind.INTERNAL
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """What a step's name tells."""
+
+    kind: StepKind
+    stage: str
+    label: str = ""
+    number: int = 0
+    total: int = 0
+    line: int = 0
 
 
-def _stream(number: int) -> Stream:
-    return "stderr" if number == 2 else "stdout"
+def _place(name: str, stage_of: Callable[[str], str], line_of: Callable[[str, int, str], int]) -> _Place:
+    match = _NAME.fullmatch(name)
+    if match is None:
+        return _Place(StepKind.EXPORT if name.startswith("exporting") else StepKind.INTERNAL, stage_of(name))
+    label, number = match["label"] or "", int(match["number"])
+    line = line_of(label, number, match["text"])
+    return _Place(StepKind.INSTRUCTION, stage_of(name), label, number, int(match["total"]), line)
 
 
-def _text(line: bytes) -> str:
-    return line.decode("utf-8", "replace").rstrip("\r")
+def _position(step: Step) -> tuple[float, int, int, str, str]:
+    started = step.started_at if step.started_at is not None else float("inf")
+    return started, _KIND_ORDER.index(step.kind), step.number, step.name, step.id
+
+
+def _parted(step: str, lines: Lines) -> list[StepLog]:
+    """Lines of both streams in their order, neighbours of one stream together."""
+    parts = groupby(lines, key=lambda line: line[0])
+    return [StepLog(step, stream, tuple(line for _, line in part)) for stream, part in parts]

@@ -15,13 +15,18 @@ from console.history.compare import compare
 from console.history.records import History, HistoryError
 from console.history.scenario import scenario_of
 from console.history.stages import StageRules
-from console.measurements import Comparison, OtherMeasurement, Sample
+from console.history.usual import usual
+from console.measurements import Comparison, OtherMeasurement, Sample, Usual
 from console.model import BuildNumber, BuildStatus, Clock, Scenario, Target, Track
 
 Result = TypeVar("Result")
 
 _COMPARED = 50
 """Newest samples of each track that a comparison looks at."""
+_USUAL = 10
+"""Newest samples of each scenario that tell what is usual: few enough to follow a change of the Dockerfile."""
+_EXPECTED = (Scenario.CODE_CHANGE, Scenario.DEPS_CHANGE, Scenario.COLD)
+"""What a build that may use the cache will most likely be; a base is hardly ever built but for its dependencies."""
 
 
 class HistoryRecorder:
@@ -79,6 +84,22 @@ class HistoryRecorder:
     async def comparison(self) -> Comparison:
         """Legacy against split as measured so far."""
         return await self._call(self._compared)
+
+    async def usual(self, target: Target, *, no_cache: bool) -> Usual | None:
+        """What a build of a target that begins now usually takes; None where none like it was measured.
+
+        Raises:
+            HistoryError: If the history cannot be read.
+        """
+
+        def job() -> Usual | None:
+            scenarios = (Scenario.COLD,) if no_cache else _EXPECTED
+            found = [self._opened.recent(target, scenario, *self._place, limit=_USUAL) for scenario in scenarios]
+            while found and not found[0]:
+                del found[0]
+            return usual(found[0], [sample for samples in found[1:] for sample in samples]) if found else None
+
+        return await self._call(job)
 
     async def close(self) -> None:
         """Finishes what is under way and closes the file."""

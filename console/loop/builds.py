@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from console import events as ev
@@ -97,6 +98,7 @@ class Builds:
         started_at = self._clock.now()
         batch_number = batch.number if batch else None
         self._emit(ev.BuildStarted(number, target, target.track, self._images[target], reason, batch_number))
+        expecting = asyncio.create_task(self._expect(number, target, no_cache=no_cache))  # begins once the build has
         hint = ""
         try:
             outcome = await self._builder.build(number, target, no_cache=no_cache)
@@ -109,6 +111,7 @@ class Builds:
             duration_ms = (self._clock.now() - started_at) * 1000
             outcome = BuildOutcome(BuildStatus.FAILED, duration_ms, failure=StepFailure("", message))
         finally:
+            expecting.cancel()
             self.running.discard(target)
         finished = FinishedBuild(number, outcome, self._clock.now())
         self._report(target, finished)
@@ -127,6 +130,10 @@ class Builds:
     def reads(self, target: Target, path: str) -> bool:
         """Whether a build of a target could read a path, relative to the project's folder."""
         return self._builder.reads(target, path)
+
+    def saved(self, paths: Iterable[str]) -> None:
+        """Files were saved (relative to the project's folder), whatever comes of it."""
+        self._builder.saved(paths)
 
     def cancel(self, target: Target) -> None:
         """Ends the running build of a target, if there is one."""
@@ -147,8 +154,18 @@ class Builds:
         """Waits until everything is recorded."""
         await asyncio.gather(*self._recording)
 
+    async def _expect(self, number: BuildNumber, target: Target, *, no_cache: bool) -> None:
+        """Tells what the build that has just begun usually takes."""
+        usual = await guarded(self._emit, self._recorder.usual(target, no_cache=no_cache))
+        if usual is not None:
+            self._emit(ev.BuildExpected(number, target, usual))
+
     def _report(self, target: Target, finished: FinishedBuild) -> None:
         outcome = finished.outcome
+        if outcome.context is not None and outcome.context.sent_bytes is not None:
+            self._emit(
+                ev.ContextSent(finished.number, outcome.context)
+            )  # again, as only now it is known what travelled
         instructions = [step for step in outcome.steps if step.number]
         self._emit(
             ev.BuildFinished(
@@ -164,6 +181,7 @@ class Builds:
                 outcome.image_id,
                 outcome.size_bytes,
                 outcome.failure,
+                outcome.causes,
             )
         )
 

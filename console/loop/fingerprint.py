@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.base.versions import BaseImage
-from console.build.builder import LoadIgnore, recipe_for
-from console.build.context.files import Kind, select_files
+from console.build.context import Kind, select_files
 from console.build.dockerfile import read_dockerfile
+from console.build.recipe import LoadIgnore, recipe_for
 from console.config import Config
 from console.errors import ContextError
 from console.model import BaseStatus, Target

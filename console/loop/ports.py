@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from console.events import Event
-from console.measurements import Comparison, Sample
+from console.measurements import Comparison, Sample, Usual
 from console.model import BaseStatus, BuildNumber, BuildOutcome, Target
 from console.run.swap import SwapResult
 
@@ -23,6 +23,9 @@ class ImageBuilder(Protocol):
         Raises:
             SplitdeckError: If the build could not begin: unreadable Dockerfile or context, engine away.
         """
+
+    def saved(self, paths: Iterable[str]) -> None:
+        """Files were saved (relative to the project's folder): what the next build has to look at again."""
 
     def reads(self, target: Target, path: str) -> bool:
         """Whether a build of a target could read a path (relative to the project's folder); true where in doubt."""
@@ -79,3 +82,10 @@ class Recorder(Protocol):
 
     async def comparison(self) -> Comparison:
         """Legacy against split as measured so far."""
+
+    async def usual(self, target: Target, *, no_cache: bool) -> Usual | None:
+        """What a build of a target that begins now usually takes; None where none like it was measured.
+
+        Raises:
+            SplitdeckError: If that cannot be read.
+        """

@@ -76,6 +76,9 @@ def _explained(error: EngineError) -> ContainerError:
             f"{where} is already taken by another program or container",
             f"end what listens there (`ss -ltnp 'sport = :{port}'`, `docker ps`), or change [run] ports in config.toml",
         )
+    if "lookup init binary" in error.message or "container-init" in error.message:
+        hint = "install catatonit, which Podman takes for it, or set [run] init = false in config.toml"
+        return ContainerError(f"{error.message}; the engine has no small init for [run] init", hint)
     return ContainerError(error.message, error.hint)
 
 

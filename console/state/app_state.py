@@ -8,12 +8,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from console.measurements import Comparison
+from console.measurements import Comparison, Usual
 from console.model import (
     BaseStatus,
     BatchNumber,
+    BuilderInfo,
     BuildNumber,
     BuildStatus,
+    BuildWarning,
+    Cause,
     ContainerStatus,
     ContainerUsage,
     ContextSummary,
@@ -57,6 +60,18 @@ class BuildView:
     failure: StepFailure | None = None
     image_id: str = ""
     size_bytes: int = 0
+    usual: Usual | None = None
+    """What such a build takes; None where none was measured before."""
+    warnings: tuple[BuildWarning, ...] = ()
+    known_warnings: frozenset[BuildWarning] = frozenset()
+    """What the build before remarked; the user has been told."""
+    causes: tuple[Cause, ...] = ()
+    """Why each step that was run did not come from the cache, once it has succeeded."""
+
+    @property
+    def exact(self) -> bool:
+        """Whether the times of all its steps are the builder's own."""
+        return all(step.exact for step in self.steps)
 
     @property
     def instructions(self) -> tuple[Step, ...]:
@@ -126,6 +141,7 @@ class AppState:
     version: str = ""
     config: str = ""
     engine: EngineInfo | None = None
+    builder: BuilderInfo | None = None
     base: BaseStatus | None = None
     watch: WatchView = field(default_factory=WatchView)
     pipeline: PipelineView = field(default_factory=PipelineView)
@@ -145,6 +161,14 @@ class AppState:
     def build_of(self, target: Target) -> BuildView | None:
         """The newest build of a target."""
         return {Target.APP: self.app_build, Target.BASE: self.base_build, Target.LEGACY: self.legacy_build}[target]
+
+    def build_numbered(self, number: BuildNumber) -> BuildView | None:
+        """The build with a number, if it is the newest of its target."""
+        return next((view for view in map(self.build_of, Target) if view is not None and view.number == number), None)
+
+    def is_newest_save(self, view: BuildView) -> bool:
+        """Whether an app build is of what the pipeline shows, and not of a save that a newer one has overtaken."""
+        return view.target is Target.APP and view.batch == self.pipeline.batch
 
     def saved_at(self, batch: BatchNumber | None) -> float | None:
         """When a batch was saved; None for no batch and for one long gone."""

@@ -12,6 +12,8 @@ _Part = TypeVar("_Part")
 
 MARKER = "splitdeck"
 """Origin of the lines that we put between two builds or two containers."""
+REMARK = "remark"
+"""Origin of what the builder remarks on the Dockerfile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +22,7 @@ class LogLine:
 
     at: float
     origin: str
-    """Where it comes from within its source: a build step's name, `stdout`, `stderr`, or `MARKER`."""
+    """Where it comes from within its source: a build step's name, `stdout`, `stderr`, `MARKER` or `REMARK`."""
     text: str
 
 

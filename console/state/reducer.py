@@ -11,8 +11,15 @@ from typing import Any
 
 from console import events as ev
 from console.format import paths
-from console.model import BuildStatus, ContainerStatus, Step, Target, Timing
-from console.state.app_state import AppState, BuildView, ContainerView, Notice, PipelineView, Severity, WatchView
+from console.model import BuildStatus, BuildWarning, Step, Target
+from console.state.app_state import AppState, BuildView, Notice, PipelineView, Severity, WatchView
+from console.state.container_events import (
+    container_exited,
+    container_measured,
+    container_ready,
+    container_rolled_back,
+    container_started,
+)
 
 _NOTICES_KEPT = 50
 _STALE = "the base image is stale: "
@@ -33,6 +40,16 @@ def _session_started(state: AppState, event: ev.SessionStarted, at: float) -> Ap
 
 def _engine_connected(state: AppState, event: ev.EngineConnected, at: float) -> AppState:
     return replace(state, engine=event.engine)
+
+
+def _builder_chosen(state: AppState, event: ev.BuilderChosen, at: float) -> AppState:
+    before, builder = state.builder, event.builder
+    state = replace(state, builder=builder)
+    if not builder.limits or (before is not None and before.limits == builder.limits):
+        return state
+    return _noticed(
+        state, at, f"{builder.backend} builds the images: {builder.reason}", " ".join(builder.limits), "information"
+    )
 
 
 def _watch_started(state: AppState, event: ev.WatchStarted, at: float) -> AppState:
@@ -68,7 +85,12 @@ def _plan_made(state: AppState, event: ev.PlanMade, at: float) -> AppState:
 
 
 def _build_started(state: AppState, event: ev.BuildStarted, at: float) -> AppState:
-    view = BuildView(event.build, event.target, event.image, event.reason, at, event.batch)
+    before = state.build_of(event.target)
+    known = frozenset[BuildWarning]()
+    if before is not None:
+        told = before.known_warnings if before.status is BuildStatus.CANCELLED else frozenset[BuildWarning]()
+        known = told.union(before.warnings)
+    view = BuildView(event.build, event.target, event.image, event.reason, at, event.batch, known_warnings=known)
     state = _with_build(state, view)
     if event.target is not Target.APP:
         return state
@@ -96,19 +118,31 @@ def _build_started(state: AppState, event: ev.BuildStarted, at: float) -> AppSta
     )
 
 
+def _build_expected(state: AppState, event: ev.BuildExpected, at: float) -> AppState:
+    view = state.build_numbered(event.build)
+    return state if view is None else _with_build(state, replace(view, usual=event.usual))
+
+
+def _build_warned(state: AppState, event: ev.BuildWarned, at: float) -> AppState:
+    view = state.build_numbered(event.build)
+    if view is None or event.warning in view.warnings:
+        return state
+    return _with_build(state, replace(view, warnings=(*view.warnings, event.warning)))
+
+
 def _context_sent(state: AppState, event: ev.ContextSent, at: float) -> AppState:
-    view = _build_numbered(state, event.build)
+    view = state.build_numbered(event.build)
     if view is None:
         return state
     state = _with_build(state, replace(view, context=event.context))
-    if _is_newest_save(state, view):
+    if view.context is None and state.is_newest_save(view):
         pipeline = replace(state.pipeline, context_ms=event.context.duration_ms, phase_started_at=at)
         state = replace(state, pipeline=pipeline)
     return state
 
 
 def _step_updated(state: AppState, event: ev.StepUpdated, at: float) -> AppState:
-    view = _build_numbered(state, event.build)
+    view = state.build_numbered(event.build)
     if view is None:
         return state
     return _with_build(state, replace(view, steps=_with_step(view.steps, event.step)))
@@ -122,7 +156,7 @@ def _with_step(steps: tuple[Step, ...], step: Step) -> tuple[Step, ...]:
 
 
 def _build_finished(state: AppState, event: ev.BuildFinished, at: float) -> AppState:
-    view = _build_numbered(state, event.build)
+    view = state.build_numbered(event.build)
     if view is None:
         return state
     view = replace(
@@ -133,116 +167,14 @@ def _build_finished(state: AppState, event: ev.BuildFinished, at: float) -> AppS
         failure=event.failure,
         image_id=event.image_id,
         size_bytes=event.size_bytes,
+        causes=event.causes,
     )
     state = _with_build(state, view)
-    if _is_newest_save(state, view):
+    if state.is_newest_save(view):
         phase = _PHASE_AFTER.get(event.status, "failed")
         pipeline = replace(state.pipeline, build_ms=event.duration_ms, phase=phase, phase_started_at=at)
         state = replace(state, pipeline=pipeline)
     return state
-
-
-def _container_started(state: AppState, event: ev.ContainerStarted, at: float) -> AppState:
-    before = state.container
-    again = event.build == before.build and event.image_id == before.image_id
-    build = None if event.build is None else _build_numbered(state, event.build)
-    served = state.served
-    reason = before.reason if again else served.reason if served is not None and served.build == event.build else ""
-    view = ContainerView(
-        ContainerStatus.STARTING,
-        event.container,
-        event.container_name,
-        event.image_id,
-        build=event.build,
-        saved_at=None if build is None else state.saved_at(build.batch),
-        reason=reason if build is None else build.reason,
-        since=at,
-        rolled_back=before.rolled_back if again else "",
-    )
-    pipeline = state.pipeline
-    if pipeline.phase == "swap" and build is not None and _is_newest_save(state, build):
-        swap_ms = None if pipeline.phase_started_at is None else (at - pipeline.phase_started_at) * 1000
-        pipeline = replace(pipeline, phase="ready", swap_ms=swap_ms, phase_started_at=at)
-    return replace(state, container=view, pipeline=pipeline)
-
-
-def _container_ready(state: AppState, event: ev.ContainerReady, at: float) -> AppState:
-    served = state.served
-    known = served is not None and served.build == event.build
-    batch = served.batch if served is not None and known and event.batch is None else event.batch
-    saved_at = event.saved_at or state.saved_at(batch) or (served.saved_at if served is not None and known else None)
-    # After a failed overlapping swap the container before answers on, without having been started again.
-    kept = served is not None and served.container == event.container
-    container = replace(
-        served if served is not None and kept else state.container,
-        status=ContainerStatus.READY,
-        container=event.container,
-        address=event.address,
-        build=event.build,
-        batch=batch,
-        saved_at=saved_at,
-        reason=served.reason if served is not None and known else state.container.reason,
-        since=at,
-        exit_code=None,
-    )
-    state = replace(state, container=container, served=container)
-    build = state.app_build
-    newest = build is not None and event.build == build.number and _is_newest_save(state, build)
-    if state.pipeline.phase in {"swap", "ready"} and newest:
-        pipeline = replace(
-            state.pipeline,
-            detect_ms=event.detect_ms,
-            wait_ms=event.wait_ms,
-            context_ms=event.context_ms,
-            build_ms=event.build_ms,
-            swap_ms=event.swap_ms,
-            ready_ms=event.ready_ms,
-            save_to_ready_ms=event.save_to_ready_ms,
-            phase="served",
-            phase_started_at=at,
-        )
-        state = replace(state, pipeline=pipeline)
-    if event.detect_ms is not None and event.build_ms is not None:
-        timing = Timing(
-            event.detect_ms,
-            event.wait_ms or 0.0,
-            event.context_ms or 0.0,
-            event.build_ms,
-            event.swap_ms or 0.0,
-            event.ready_ms or 0.0,
-        )
-        state = replace(state, last_timing=timing)
-    return state
-
-
-def _container_exited(state: AppState, event: ev.ContainerExited, at: float) -> AppState:
-    if event.container != state.container.container:
-        return state
-    container = replace(state.container, status=ContainerStatus.EXITED, exit_code=event.exit_code, since=at, usage=None)
-    pipeline = state.pipeline
-    if pipeline.phase == "ready":
-        pipeline = replace(pipeline, phase="failed", phase_started_at=at)
-    return replace(state, container=container, pipeline=pipeline)
-
-
-def _container_rolled_back(state: AppState, event: ev.ContainerRolledBack, at: float) -> AppState:
-    container = state.container
-    if container.image_id != event.to and state.served is not None and state.served.image_id == event.to:
-        container = state.served
-    elif not event.to:
-        status = ContainerStatus.EXITED if container.container else ContainerStatus.ABSENT
-        container = replace(container, status=status, usage=None)
-    container = replace(container, rolled_back=event.reason)
-    pipeline = state.pipeline
-    if pipeline.phase in {"swap", "ready"}:
-        pipeline = replace(pipeline, phase="failed", phase_started_at=at)
-    return replace(state, container=container, pipeline=pipeline)
-
-
-def _container_measured(state: AppState, event: ev.ContainerMeasured, at: float) -> AppState:
-    if event.container != state.container.container:
-        return state
-    return replace(state, container=replace(state.container, usage=event.usage))
 
 
 def _base_checked(state: AppState, event: ev.BaseChecked, at: float) -> AppState:
@@ -271,18 +203,6 @@ def _comparison_updated(state: AppState, event: ev.ComparisonUpdated, at: float)
     return replace(state, comparison=event.comparison)
 
 
-def _is_newest_save(state: AppState, view: BuildView) -> bool:
-    """Whether an app build is of what the pipeline shows, and not of a save that a newer one has overtaken."""
-    return view.target is Target.APP and view.batch == state.pipeline.batch
-
-
-def _build_numbered(state: AppState, number: int) -> BuildView | None:
-    for view in (state.app_build, state.legacy_build, state.base_build):
-        if view is not None and view.number == number:
-            return view
-    return None
-
-
 def _with_build(state: AppState, view: BuildView) -> AppState:
     changed: dict[str, Any] = {_FIELD_OF[view.target]: view}
     return replace(state, **changed)
@@ -291,20 +211,23 @@ def _with_build(state: AppState, view: BuildView) -> AppState:
 _HANDLERS: dict[type[ev.Event], Callable[[AppState, Any, float], AppState]] = {
     ev.SessionStarted: _session_started,
     ev.EngineConnected: _engine_connected,
+    ev.BuilderChosen: _builder_chosen,
     ev.WatchStarted: _watch_started,
     ev.WatchPaused: _watch_paused,
     ev.ErrorOccurred: _error,
     ev.ChangeDetected: _change_detected,
     ev.PlanMade: _plan_made,
     ev.BuildStarted: _build_started,
+    ev.BuildExpected: _build_expected,
+    ev.BuildWarned: _build_warned,
     ev.ContextSent: _context_sent,
     ev.StepUpdated: _step_updated,
     ev.BuildFinished: _build_finished,
-    ev.ContainerStarted: _container_started,
-    ev.ContainerReady: _container_ready,
-    ev.ContainerExited: _container_exited,
-    ev.ContainerRolledBack: _container_rolled_back,
-    ev.ContainerMeasured: _container_measured,
+    ev.ContainerStarted: container_started,
+    ev.ContainerReady: container_ready,
+    ev.ContainerExited: container_exited,
+    ev.ContainerRolledBack: container_rolled_back,
+    ev.ContainerMeasured: container_measured,
     ev.BaseChecked: _base_checked,
     ev.BaseStale: _base_stale,
     ev.BasePromoted: _base_promoted,

@@ -6,11 +6,12 @@ import asyncio
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 
-from console.events import BuildLogged, BuildStarted, ContainerLogged, ContainerStarted, Event, Stamped
+from console.events import BuildLogged, BuildStarted, BuildWarned, ContainerLogged, ContainerStarted, Event, Stamped
 from console.model import Clock, SystemClock, Target
 from console.state.app_state import AppState
-from console.state.logs import MARKER, LogRing
+from console.state.logs import MARKER, REMARK, LogRing
 from console.state.reducer import reduce
+from console.state.words import warning_lines
 
 Subscriber = Callable[[list[Stamped]], None]
 """Called on the loop's thread with each batch of events, after the state holds them all."""
@@ -83,7 +84,15 @@ class Store:
             if event.build is not None:
                 marker += f" from build #{event.build}"
             self.app_log.extend(stamped.at, MARKER, (marker,))
+        elif isinstance(event, BuildWarned) and self._is_news(event):
+            self.build_logs[event.target].extend(stamped.at, REMARK, warning_lines(event.warning))
         self.state = reduce(self.state, stamped)
+
+    def _is_news(self, event: BuildWarned) -> bool:
+        """Whether neither this build nor the one before has remarked the same."""
+        build = self.state.build_of(event.target)
+        known = () if build is None else (*build.warnings, *build.known_warnings)
+        return event.warning not in known
 
     def _schedule(self) -> None:
         if self._loop is None or self._loop.is_closed():

@@ -39,11 +39,12 @@ class ConsoleApp(App[None]):
         clock: Where the time on the screen comes from.
         theme: One of Textual's or our own; ours, with a word about it, where the name means nothing.
         keys: Other keys for commands, by the ids in `console.ui.commands`.
+        can_race: Whether the project has a legacy Dockerfile to race against.
     """
 
     TITLE = "splitdeck"
     CSS_PATH = "console.tcss"
-    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = {ConsoleCommands}
+    COMMANDS: ClassVar[set[type[Provider] | Callable[[], type[Provider]]]] = App.COMMANDS | {ConsoleCommands}
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("ctrl+q", "quit", "quit", show=False, priority=True, tooltip="Leave the console"),
@@ -60,11 +61,13 @@ class ConsoleApp(App[None]):
         *,
         theme: str = own_theme.NAME,
         keys: Mapping[str, str] | None = None,
+        can_race: bool = True,
     ) -> None:
         clock = clock or SystemClock()
         self._store = store
         self._dispatch = dispatch
         self._shown_title = ""
+        self._can_race = can_race
         super().__init__()
         self.register_theme(own_theme.THEME)
         self._refused_theme = "" if theme in self.available_themes else theme
@@ -72,7 +75,7 @@ class ConsoleApp(App[None]):
         known = {command.id for command in (*KEYS, *LOG_KEYS)}
         self._refused_keys = sorted(set(keys or ()) - known)
         self.set_keymap({name: key for name, key in (keys or {}).items() if name in known})
-        self.add_mode("dashboard", lambda: Dashboard(store, clock))
+        self.add_mode("dashboard", lambda: Dashboard(store, clock, can_race=can_race))
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         colours = self.current_theme.to_color_system().generate()
@@ -81,6 +84,9 @@ class ConsoleApp(App[None]):
     def get_system_commands(self, _screen: Screen[object]) -> Iterable[SystemCommand]:
         yield SystemCommand("Change the theme", "Pick other colours", self.action_change_theme)
         yield SystemCommand("Save a screenshot", "As an SVG file", lambda: self.set_timer(0.1, self.deliver_screenshot))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self._can_race if action == "race_legacy" else super().check_action(action, parameters)
 
     # -- intents -----------------------------------------------------------------------------------
 

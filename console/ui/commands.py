@@ -145,7 +145,8 @@ class ConsoleCommands(Provider):
 
     def _commands(self) -> Iterator[Command]:
         if not self.screen.is_modal:
-            yield from (*KEYS, *LOG_KEYS, *SHOW_BUILDS)
+            possible = self.app.check_action("race_legacy", ())
+            yield from (command for command in (*KEYS, *LOG_KEYS, *SHOW_BUILDS) if possible or command.id != "race")
 
     def _display(self, command: Command) -> str:
         key = key_names(command)

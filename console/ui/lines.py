@@ -39,6 +39,17 @@ def spread(left: Content, right: Content, width: int) -> Content:
     return Content.assemble(fit(left, room - 1), " ", right)
 
 
+def wrapped(edge: Part, value: str, style: str, width: int, *, below: Part | None = None) -> list[Content]:
+    """A text on as many lines as it needs, none for an empty one; `edge` stands before the first, `below` (spaces of
+    the same width by default) before the others."""
+    if not value:
+        return []
+    first = text(edge)
+    others = text(" " * first.cell_length) if below is None else text(below)
+    lines = text((value, style)).wrap(max(width - first.cell_length, 1))
+    return [fit(text(others if index else first, line), width) for index, line in enumerate(lines)]
+
+
 def column(value: str, width: int, style: str = "") -> Content:
     """A figure in a right-aligned column."""
     return Content.assemble(" " * max(0, width - cell_len(value)), (value, style))

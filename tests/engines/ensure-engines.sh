@@ -16,6 +16,7 @@ NAME is one of:
   docker28     Docker from Debian sid, graph driver overlay2
   containerd   the same Docker with the containerd image store (features.containerd-snapshotter)
   podman       Podman's API service
+  buildkit     the BuildKit of the engine containerd, as a daemon of its own for buildx's remote driver
 
 Works as root on Debian or Ubuntu. The first run makes a Debian sid root with debootstrap (about a minute, 1 GB) and
 copies two images from the machine's own engine: the Python image of scripts/ensure-root-image.sh, and busybox:test,
@@ -36,10 +37,10 @@ readonly STATE=${XDG_STATE_HOME:-/var/tmp}/splitdeck-test-engines
 readonly ROOT=$STATE/root
 readonly CGROUP=splitdeck-test-engines
 readonly TIMEOUT_S=${ENGINE_TIMEOUT_S:-60}
-readonly ALL=(docker28 containerd podman)
+readonly ALL=(docker28 containerd podman buildkit)
 readonly PACKAGES=(
   ca-certificates docker.io docker-cli docker-buildx docker-compose
-  podman crun netavark aardvark-dns nftables iptables iproute2 busybox-static
+  podman runc netavark aardvark-dns nftables iptables iproute2 busybox-static
 )
 readonly PYTHON_IMAGE=python:3.11-slim-bookworm
 readonly BUSYBOX_IMAGE=busybox:test
@@ -68,10 +69,17 @@ endpoint() { printf 'unix://%s/%s.sock\n' "$STATE" "$1"; }
 on() {
   local name=$1
   shift
-  env -u DOCKER_CONTEXT -u DOCKER_TLS_VERIFY DOCKER_HOST="$(endpoint "$name")" docker "$@"
+  DOCKER_TLS_VERIFY='' DOCKER_HOST=$(endpoint "$name") docker "$@"
 }
 
-engine_version() { [[ -S $STATE/$1.sock ]] && timeout 20 env DOCKER_HOST="$(endpoint "$1")" docker version --format '{{.Server.Version}}' 2>/dev/null; }
+engine_version() {
+  if [[ $1 == buildkit ]]; then
+    [[ -S $STATE/$1.sock ]] && engine_version containerd
+    return
+  fi
+  [[ -S $STATE/$1.sock ]] || return 1
+  DOCKER_TLS_VERIFY='' DOCKER_HOST=$(endpoint "$1") timeout 20 docker version --format '{{.Server.Version}}' 2>/dev/null
+}
 
 # --- the root: Debian sid in a folder ---------------------------------------------------------------------------
 
@@ -117,15 +125,6 @@ configure_root() {
   mkdir -p "$root"/state "$root"/etc/{docker,containers/registries.conf.d} "$root"/var/lib/{docker,containers}
   : >"$root/etc/resolv.conf" # their networks lead nowhere: a look-up fails at once instead of after a time-out
   printf '127.0.0.1 localhost\n' >"$root/etc/hosts"
-  cat >"$root/etc/containers/containers.conf" <<'TOML'
-[containers]
-log_driver = "k8s-file"
-
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-runtime = "crun"
-TOML
   cat >"$root/etc/containers/storage.conf" <<'TOML'
 [storage]
 driver = "overlay"
@@ -165,14 +164,15 @@ pid_of() {
   [[ -n $at && "$(started_at "$pid")" == "$at" ]] && printf '%s\n' "$pid"
 }
 
-# What runs as the first process in an engine's new namespaces. /proc is still the machine's, and so is the PID in it.
+# What runs as an engine's first process, in its new namespaces. /proc is still the machine's, and so is the PID in it.
 enter() {
-  local name=$1 pid command data
+  local name=$1 pid program data
   read -r pid _ </proc/self/stat
   printf '%s %s\n' "$pid" "$(started_at "$pid")" >"$STATE/$name.pid"
   case $name in
-    podman) data=/var/lib/containers command=(podman system service --time 0 "unix:///state/$name.sock") ;;
-    *) data=/var/lib/docker command=(dockerd --config-file "/state/$name/daemon.json") ;;
+    buildkit) exec python3 "$HERE/buildkit_relay.py" "$STATE/containerd.sock" "$STATE/$name.sock" ;;
+    podman) data=/var/lib/containers program=(podman system service --time 0 "unix:///state/$name.sock") ;;
+    *) data=/var/lib/docker program=(dockerd --config-file "/state/$name/daemon.json") ;;
   esac
 
   # A root of its own by pivot_root: loading images fails in a plain chroot.
@@ -192,7 +192,8 @@ enter() {
   umount -l .
   cd /
   ip link set lo up
-  exec env -i PATH="$PATH" HOME=/tmp TMPDIR=/var/tmp PODMAN_IGNORE_CGROUPSV1_WARNING=1 tini-static -- "${command[@]}"
+  exec env -i PATH="$PATH" HOME=/tmp TMPDIR=/var/tmp "CONTAINERS_CONF=/state/$name/containers.conf" \
+    PODMAN_IGNORE_CGROUPSV1_WARNING=1 tini-static -- "${program[@]}"
 }
 
 docker_settings() {
@@ -210,15 +211,34 @@ docker_settings() {
 JSON
 }
 
+# Podman would ask for limits that a root without CAP_SYS_RESOURCE may not give, and crun refuses machines with both
+# versions of control groups.
+podman_settings() {
+  cat <<TOML
+[containers]
+default_ulimits = ["nofile=$(ulimit -Hn):$(ulimit -Hn)", "nproc=$(ulimit -Hu):$(ulimit -Hu)"]
+log_driver = "k8s-file"
+init_path = "/usr/bin/tini-static" # comes with docker.io; Podman's own catatonit is not in sid
+
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+runtime = "runc"
+TOML
+}
+
 start() {
-  local name=$1 version started=$SECONDS
+  local name=$1 version started=$SECONDS alone=(unshare --mount --net --pid --ipc --uts --fork)
   mkdir -p "$STATE/$name"/{data,tmp}
   chmod 1777 "$STATE/$name/tmp"
   rm -f "$STATE/$name.sock" "$STATE/$name.pid"
-  [[ $name == podman ]] || docker_settings "$name" >"$STATE/$name/daemon.json"
+  case $name in
+    podman) podman_settings >"$STATE/$name/containers.conf" ;;
+    buildkit) alone=() ;;
+    *) docker_settings "$name" >"$STATE/$name/daemon.json" ;;
+  esac
   say "starting $name, which logs to $STATE/$name/log"
-  setsid --fork unshare --mount --net --pid --ipc --uts --fork \
-    "$BASH" "${BASH_SOURCE[0]}" --enter "$name" >>"$STATE/$name/log" 2>&1 </dev/null 9>&-
+  setsid --fork "${alone[@]}" "$BASH" "$HERE/${0##*/}" --enter "$name" >"$STATE/$name/log" 2>&1 </dev/null 9>&-
   until version=$(engine_version "$name"); do
     if ((SECONDS - started >= TIMEOUT_S)) || { ((SECONDS - started >= 3)) && ! pid_of "$name" >/dev/null; }; then
       tail -n 15 "$STATE/$name/log" >&2
@@ -275,6 +295,11 @@ ensure_image() {
   if [[ "$(cat "$note" 2>/dev/null)" == "$id" ]] && on "$name" image inspect "$image" >/dev/null 2>&1; then return; fi
   say "copying $image to $name"
   docker save "$image" | quietly on "$name" load
+  # Podman takes an archive's short name for a local one, but looks up short names at docker.io.
+  if [[ $name == podman ]]; then
+    quietly on "$name" tag "localhost/$image" "docker.io/library/$image"
+    quietly on "$name" rmi "localhost/$image"
+  fi
   on "$name" image inspect "$image" >/dev/null 2>&1 || die 1 "$image is not in $name after it was loaded there"
   printf '%s\n' "$id" >"$note"
 }
@@ -306,18 +331,22 @@ up() {
   lock
   ensure_root
   ensure_plugins
-  quietly "$SCRIPTS/ensure-engine.sh"
+  quietly "$SCRIPTS/ensure-engine.sh" 9>&- # an engine that it starts must not keep the lock
   quietly "$SCRIPTS/ensure-root-image.sh" --image "$PYTHON_IMAGE"
   ensure_busybox
-  for name in "$@"; do
+  case " $* " in *" buildkit "*) set -- "$@" containerd ;; esac
+  for name in "${ALL[@]}"; do
+    [[ " $* " == *" $name "* ]] || continue
     if pid_of "$name" >/dev/null && version=$(engine_version "$name"); then
       say "$name $version answers at $(endpoint "$name")"
     else
       stop "$name"
       start "$name"
     fi
-    ensure_image "$name" "$BUSYBOX_IMAGE"
-    ensure_image "$name" "$PYTHON_IMAGE"
+    if [[ $name != buildkit ]]; then
+      ensure_image "$name" "$BUSYBOX_IMAGE"
+      ensure_image "$name" "$PYTHON_IMAGE"
+    fi
   done
 }
 

@@ -16,7 +16,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +131,8 @@ class Project:
         self.name = name
         self.port = port
         self.environment = {"SPLITDECK_STATE_DIR": str(state)}
+        self.engine = ""
+        """What the engine is called, where there are several."""
         self._running: list[Live] = []
         self.write("base.Dockerfile", f"FROM {ROOT_IMAGE}\nRUN echo {name} > /base\n")
         self.write(
@@ -159,15 +161,16 @@ class Project:
         """Saves the app with another answer."""
         self.write("app.py", APP.replace('"one"', f'"{version}"'))
 
-    def run(self, *arguments: str, unprivileged: bool = False, **environment: str) -> Live:
+    def run(self, *arguments: str, unprivileged: bool = False, prefix: Sequence[str] = (), **environment: str) -> Live:
         """Starts splitdeck on the project; `run --json` unless told otherwise.
 
-        With `unprivileged` it has no right to read what its user may not read, even as root.
+        It is started by the command `prefix`, if there is one. With `unprivileged` it has no right to read what its
+        user may not read, even as root.
         """
         capabilities = "-dac_override,-dac_read_search"
         drop = ["setpriv", f"--bounding-set={capabilities}", f"--inh-caps={capabilities}"]
-        prefix = drop if unprivileged and os.geteuid() == 0 else []
-        live = Live(self.folder, self.port, arguments or ("run", "--json"), {**self.environment, **environment}, prefix)
+        before = [*prefix, *(drop if unprivileged and os.geteuid() == 0 else [])]
+        live = Live(self.folder, self.port, arguments or ("run", "--json"), {**self.environment, **environment}, before)
         self._running.append(live)
         return live
 
@@ -201,19 +204,28 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+@contextlib.contextmanager
+def made_project(folder: Path) -> Iterator[Project]:
+    """A project with nothing built, on the engine of the environment; its images and containers are removed later."""
+    name = f"sdtest-{os.getpid()}-{time.time_ns() % 10**9}"
+    source, state = folder / "project", folder / "state"
+    source.mkdir()
+    state.mkdir()
+    made = Project(source, name, free_port(), state)
+    try:
+        yield made
+    finally:
+        made.close()
+        client: Any = connect().client()
+        for row in client.containers(all=True, filters={"label": f"{LABEL_PROJECT}={name}"}):
+            client.remove_container(row["Id"], force=True)
+        for row in client.images(all=False, filters={"label": f"{LABEL_PROJECT}={name}"}):
+            client.remove_image(row["Id"], force=True)
+        client.close()
+
+
 @pytest.fixture
 def project(tmp_path: Path, engine: Engine) -> Iterator[Project]:
-    """A project with nothing built; its images and containers are removed afterwards."""
-    name = f"sdtest-{os.getpid()}-{time.time_ns() % 10**9}"
-    folder, state = tmp_path / "project", tmp_path / "state"
-    folder.mkdir()
-    state.mkdir()
-    made = Project(folder, name, free_port(), state)
-    yield made
-    made.close()
-    client: Any = engine.client()
-    for row in client.containers(all=True, filters={"label": f"{LABEL_PROJECT}={name}"}):
-        client.remove_container(row["Id"], force=True)
-    for row in client.images(all=False, filters={"label": f"{LABEL_PROJECT}={name}"}):
-        client.remove_image(row["Id"], force=True)
-    client.close()
+    """A project on the machine's own engine."""
+    with made_project(tmp_path) as made:
+        yield made

@@ -13,6 +13,7 @@ from console import events as ev
 from console.measurements import Comparison, StageTime, TargetCheck, TrackSummary
 from console.model import (
     BaseStatus,
+    BuilderInfo,
     BuildStatus,
     ContainerUsage,
     ContextSummary,
@@ -30,6 +31,7 @@ START = 1_795_442_400.0
 """When the session begins, seconds since 1970 UTC."""
 
 ENGINE = EngineInfo("docker", "28.5.1", "1.51", "buildkit", "overlay2", "unix:///var/run/docker.sock")
+BUILDER = BuilderInfo("engine", "session", "the engine's own BuildKit, over a session")
 BASE = BaseStatus("codesearch-base:2026.11.23", True, "sha256:" + "b" * 64, START - 2 * 86400, 1_912_000_000, "f1a2")
 APP_STEPS = (
     "[1/5] FROM codesearch-base:2026.11.23",
@@ -127,7 +129,8 @@ class _Teller:
     def connected(self) -> None:
         self._tell(ev.SessionStarted("codesearch", "0.1.0", "/home/dev/codesearch/config.toml"))
         self._tell(ev.EngineConnected(ENGINE), 0.12)
-        self._tell(ev.BaseChecked(BASE), 0.03)
+        self._tell(ev.BuilderChosen(BUILDER), 0.01)
+        self._tell(ev.BaseChecked(BASE), 0.02)
         self._tell(ev.WatchStarted(("src", "pyproject.toml"), 214, polling=False), 0.02)
 
     def first_start(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from textual.command import CommandPalette
+from textual.command import CommandList, CommandPalette
 from textual.widgets._footer import FooterKey
 
 from console import events as ev
@@ -88,6 +88,26 @@ async def test_every_command_is_in_the_palette(console: Console) -> None:
         await session.pilot.pause()
         await session.press("enter")
         assert session.intents == [ev.LegacyRaceRequested()]
+
+
+async def test_the_palette_changes_the_theme(console: Console) -> None:
+    async with console() as session:
+
+        async def choose(words: str) -> None:
+            await session.press(*words)
+            options = session.app.screen.query_one(CommandList)
+            while not (options.option_count and words in str(options.get_option_at_index(0).prompt).lower()):
+                await session.pilot.pause()
+            await session.press("enter")
+
+        await session.press("ctrl+p")
+        await choose("change the theme")
+        while not isinstance(session.app.screen, CommandPalette):
+            await session.pilot.pause()
+        await choose("nord")
+        while session.app.theme != "nord":
+            await session.pilot.pause()
+        assert session.intents == []
 
 
 @pytest.mark.parametrize("size", [(80, 24), (120, 40)])

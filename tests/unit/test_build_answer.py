@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import itertools
 from collections.abc import Iterator
 from contextlib import suppress
@@ -12,11 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.build.api import BuildRequest, read_answer
+from console.build.api import read_answer
+from console.build.context import Snapshot
 from console.build.dockerfile import parse_dockerfile
+from console.build.request import BuildRequest
 from console.build.steps import StepLog, StepTracker, merged
 from console.build.trace import StatusUpdate, TraceError, Vertex, VertexLog, decode_status
-from console.model import BuildOutcome, BuildStatus, Step, StepStatus
+from console.model import BuildOutcome, BuildStatus, BuildWarning, Step, StepStatus
 
 STREAMS = Path(__file__).parents[1] / "data" / "streams"
 FAILING = "FROM python:3.11-slim-bookworm\nWORKDIR /app\nRUN echo one; echo two >&2; \\\n    exit 3\nCOPY app.py .\n"
@@ -26,12 +27,16 @@ class Heard:
     def __init__(self) -> None:
         self.steps: list[Step] = []
         self.logs: list[StepLog] = []
+        self.warnings: list[BuildWarning] = []
 
     def step_updated(self, step: Step) -> None:
         self.steps.append(step)
 
     def logged(self, log: StepLog) -> None:
         self.logs.append(log)
+
+    def warned(self, warning: BuildWarning) -> None:
+        self.warnings.append(warning)
 
     def lines(self, stream: str) -> list[str]:
         return [line for log in self.logs if log.stream == stream for line in log.lines]
@@ -43,10 +48,8 @@ def cut(body: bytes, size: int) -> Iterator[bytes]:
 
 def read(name: str, dockerfile: str = "FROM x\n", chunk: int = 1000) -> tuple[BuildOutcome, Heard]:
     request = BuildRequest(
-        build_id="id",
         tag="app:latest",
-        tar=io.BytesIO(),
-        dockerfile_in_tar="Dockerfile",
+        snapshot=Snapshot(Path(), {}, Path("Dockerfile"), "Dockerfile", 0, 0, "", ()),
         dockerfile=parse_dockerfile(dockerfile, "app.Dockerfile"),
         stage_of=lambda name: "Code copy" if "COPY" in name else "Other",
     )
@@ -186,3 +189,14 @@ def test_names_tell_stage_and_position(name: str, label: str, number: int, total
     tracker.apply(StatusUpdate(vertexes=(Vertex("v", name, started=1.0),)))
     (step,) = tracker.steps
     assert (step.stage_label, step.number, step.total) == (label, number, total)
+
+
+def test_remarks_on_the_dockerfile_are_heard_with_their_lines() -> None:
+    outcome, heard = read("bk28_warnings")
+    assert outcome.status is BuildStatus.OK
+    assert list(outcome.warnings) == heard.warnings
+    found = {warning.message.partition(":")[0]: warning for warning in heard.warnings}
+    assert {"FromAsCasing", "JSONArgsRecommended"} <= found.keys()
+    assert found["JSONArgsRecommended"].url.startswith("https://docs.docker.com/")
+    assert found["JSONArgsRecommended"].dockerfile == "app.Dockerfile"
+    assert all(first >= 1 for warning in heard.warnings for first, _ in warning.lines)

@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from docker.errors import ImageNotFound
 
-from console.build import builder as builder_module
-from console.build.api import BuildRequest
-from console.build.builder import EngineBuilder
-from console.config import load_config
+from console import events as ev
+from console.build.builder import ProjectBuilder
+from console.build.context import KeptContext
+from console.build.last_inputs import LastInputs
+from console.build.request import BuildObserver, BuildRequest, Cancellation
+from console.config import Config, load_config
 from console.engine import Engine
-from console.errors import BuildError, EngineUnreachableError
+from console.errors import BuildError
 from console.model import BuildOutcome, BuildStatus, EngineInfo, Target
 from console.watch.ignore import load_ignore
 from tests.fakes import make_project
@@ -27,24 +29,27 @@ OK = BuildOutcome(BuildStatus.OK, 1.0, image_id="sha256:new")
 
 
 class Bench:
-    """A builder whose engine answers as told."""
+    """A builder whose engine and way of building answer as told."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path) -> None:
         self.config = make_project(folder)
-        self.images: dict[str, dict[str, Any]] = {"sha256:new": {"Size": 5}}
+        self.images: dict[str, dict[str, Any]] = {"sha256:new": {"Size": 5, "Id": "sha256:new"}}
         self.looked_up: list[str] = []
         self.requests: list[BuildRequest] = []
-        self.answer: Callable[[], BuildOutcome] = lambda: OK
+        self.answer: Callable[[BuildRequest], BuildOutcome] = lambda _request: OK
         self.labels: Callable[[Target], Mapping[str, str]] = lambda _target: {}
-        engine = Engine(INFO, lambda: self)  # type: ignore[arg-type, return-value]
-        self.builder = EngineBuilder(
-            engine, self.config, load_ignore, str, lambda target: self.labels(target), lambda _event: None
-        )
-        monkeypatch.setattr(builder_module, "run_build", self._run)
+        self.heard: list[ev.Event] = []
+        self.builder = self.make(self.config)
 
-    def _run(self, _client: object, request: BuildRequest, _reporter: object) -> BuildOutcome:
+    def make(self, config: Config) -> ProjectBuilder:
+        engine = Engine(INFO, lambda: self)  # type: ignore[arg-type, return-value]
+        inputs = LastInputs(self.config.root / "state", "here")
+        labels = lambda target: self.labels(target)  # noqa: E731
+        return ProjectBuilder(engine, config, self, load_ignore, str, labels, inputs, self.heard.append)
+
+    def build(self, _client: object, request: BuildRequest, _observer: BuildObserver) -> BuildOutcome:
         self.requests.append(request)
-        return self.answer()
+        return self.answer(request)
 
     def inspect_image(self, name: str) -> dict[str, Any]:
         self.looked_up.append(name)
@@ -55,61 +60,64 @@ class Bench:
     def close(self) -> None:
         pass
 
-    async def build(self, target: Target) -> BuildOutcome:
+    async def built(self, target: Target) -> BuildOutcome:
         return await asyncio.wait_for(self.builder.build(1, target), DEADLINE_S)
 
 
 @pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    bench = Bench(tmp_path, monkeypatch)
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    bench = Bench(tmp_path)
     yield bench
     bench.builder.close()
 
 
-async def test_labels_tell_of_the_files_as_they_were_before_they_were_packed(
+async def test_labels_tell_of_the_files_as_they_were_before_they_were_looked_at(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = bench.config.root / "requirements.txt"
     bench.labels = lambda _target: {"content": file.read_text()}
-    pack = builder_module.read_context
+    look = KeptContext.snapshot
 
-    def pack_and_save(*arguments: Any) -> Any:
-        packed = pack(*arguments)
+    def look_and_save(*arguments: Any, **options: Any) -> Any:
+        snapshot = look(*arguments, **options)
         file.write_text("heavy==2\n")
-        return packed
+        return snapshot
 
-    monkeypatch.setattr(builder_module, "read_context", pack_and_save)
-    await bench.build(Target.BASE)
+    monkeypatch.setattr(KeptContext, "snapshot", look_and_save)
+    await bench.built(Target.BASE)
     assert bench.requests[0].labels["content"] == "heavy==1\n"
 
 
-async def test_a_cancel_that_fails_is_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
+async def test_a_cancel_reaches_the_build(bench: Bench) -> None:
     loop, begun, cancelled = asyncio.get_running_loop(), asyncio.Event(), threading.Event()
 
-    def cancel(_client: object, build_id: str) -> None:
-        asked.append(build_id)
-        if len(asked) == 1:
-            raise EngineUnreachableError("busy")
-        cancelled.set()
-
-    def run() -> BuildOutcome:
-        loop.call_soon_threadsafe(begun.set)
-        assert cancelled.wait(DEADLINE_S)
+    def run(request: BuildRequest) -> BuildOutcome:
+        with request.cancellation.stopping(cancelled.set):
+            loop.call_soon_threadsafe(begun.set)
+            assert cancelled.wait(DEADLINE_S)
         return BuildOutcome(BuildStatus.CANCELLED, 1.0)
 
-    monkeypatch.setattr(builder_module, "cancel_build", cancel)
     bench.answer = run
-    building = asyncio.create_task(bench.build(Target.APP))
+    building = asyncio.create_task(bench.built(Target.APP))
     await asyncio.wait_for(begun.wait(), DEADLINE_S)
     bench.builder.cancel(Target.APP)
+    bench.builder.cancel(Target.APP)
     assert (await building).status is BuildStatus.CANCELLED
-    assert set(asked) == {bench.requests[0].build_id}
+
+
+def test_a_cancel_that_comes_before_the_build_can_be_stopped_stops_it_then() -> None:
+    stopped: list[str] = []
+    cancellation = Cancellation()
+    cancellation.cancel()
+    with cancellation.stopping(lambda: stopped.append("now")):
+        assert stopped == ["now"]
+    cancellation.cancel()
+    assert stopped == ["now"]
 
 
 async def test_a_cancel_that_nobody_asked_for_is_a_failure(bench: Bench) -> None:
-    bench.answer = lambda: BuildOutcome(BuildStatus.CANCELLED, 1.0)
-    outcome = await bench.build(Target.APP)
+    bench.answer = lambda _request: BuildOutcome(BuildStatus.CANCELLED, 1.0)
+    outcome = await bench.built(Target.APP)
     assert outcome.status is BuildStatus.FAILED
     assert outcome.failure is not None
     assert outcome.failure.message == "the engine cancelled the build"
@@ -124,17 +132,21 @@ async def test_an_image_of_someone_else_is_not_overwritten(
     bench.images[image] = {"Config": {"Labels": labels}}
     for _ in range(2):
         with pytest.raises(BuildError, match=f"{image} .*not built for demo") as caught:
-            await bench.build(target)
+            await bench.built(target)
         assert f"set [{target.value}] image to another name" in caught.value.hint
     assert bench.requests == []
 
 
 async def test_our_own_image_is_looked_at_once_and_a_base_may_come_from_anywhere(bench: Bench) -> None:
     bench.images["demo:latest"] = {"Config": {"Labels": {"io.splitdeck.project": "demo"}}}
-    bench.images["demo-base:latest"] = {"Config": None}
+    bench.images["demo-base:latest"] = {"Config": None, "Id": "sha256:base"}
     for target in (Target.APP, Target.APP, Target.LEGACY, Target.LEGACY, Target.BASE):
-        assert (await bench.build(target)).status is BuildStatus.OK
-    assert [name for name in bench.looked_up if name != "sha256:new"] == ["demo:latest", "demo-legacy:latest"]
+        assert (await bench.built(target)).status is BuildStatus.OK
+    looked_up = [name for name in bench.looked_up if name.startswith(("demo:", "demo-legacy:"))]
+    assert looked_up == [
+        "demo:latest",
+        "demo-legacy:latest",
+    ]
 
 
 def test_what_a_build_with_a_context_above_the_project_reads(bench: Bench) -> None:
@@ -144,8 +156,18 @@ def test_what_a_build_with_a_context_above_the_project_reads(bench: Bench) -> No
     text = text.replace('"app.Dockerfile"', '"../app.Dockerfile"\ncontext = ".."')
     (root / "config.toml").write_text(text)
     config = load_config(root / "config.toml")
-    engine = Engine(INFO, lambda: bench)  # type: ignore[arg-type, return-value]
-    builder = EngineBuilder(engine, config, load_ignore, str, lambda _target: {}, lambda _event: None)
+    builder = bench.make(config)
     read = {path: builder.reads(Target.APP, path) for path in ("../app.py", "../app.Dockerfile", "../notes", "x")}
     builder.close()
     assert read == {"../app.py": True, "../app.Dockerfile": True, "../notes": False, "x": False}
+
+
+async def test_a_secret_is_in_nothing_that_people_see(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = bench.config.path.read_text() + '[build.secrets]\ntoken = { env = "SD_TOKEN" }\n'
+    bench.config.path.write_text(text)
+    monkeypatch.setenv("SD_TOKEN", "hunter2-hunter2")
+    builder = bench.make(load_config(bench.config.path))
+    await builder.build(1, Target.APP)
+    builder.close()
+    assert bench.requests[0].redact("it is hunter2-hunter2!") == "it is ***!"
+    assert "hunter2" not in repr(bench.requests[0])

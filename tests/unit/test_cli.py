@@ -33,7 +33,7 @@ def splitdeck(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_help_lists_commands_and_exit_codes(tmp_path: Path) -> None:
     result = splitdeck("--help", cwd=tmp_path)
     assert result.returncode == ExitCode.OK
-    for expected in ("run", "build", "-C, --directory DIR", "--config FILE"):
+    for expected in ("run", "build", "doctor", "-C, --directory DIR", "--config FILE"):
         assert expected in result.stdout
     told = " ".join(result.stdout.split())
     assert "0 done, 1 a build or check failed, 2 usage or config error, 3 no engine reachable, 130 interrupted" in told
@@ -45,6 +45,33 @@ def test_every_command_has_its_help(tmp_path: Path, command: str) -> None:
     result = splitdeck(command, "-h", cwd=tmp_path)
     assert result.returncode == 0
     assert "--json" in result.stdout
+
+
+def test_the_doctors_help_says_what_its_exit_codes_mean(tmp_path: Path) -> None:
+    result = splitdeck("doctor", "-h", cwd=tmp_path)
+    assert result.returncode == 0
+    assert "Exit code 1 if anything is in the way, 3 without an engine" in " ".join(result.stdout.split())
+
+
+@pytest.mark.parametrize("with_config", [True, False])
+def test_the_doctor_goes_on_without_an_engine_or_a_config(tmp_path: Path, with_config: bool) -> None:
+    if with_config:
+        make_project(tmp_path)
+    result = splitdeck("doctor", cwd=tmp_path)
+    assert result.returncode == ExitCode.NO_ENGINE
+    assert result.stderr == "", "what it finds is its result"
+    assert ("✔ config" in result.stdout) is with_config
+    assert ("✔ app" in result.stdout) is with_config
+    assert "✘ engine       no container engine answers at unix:///nowhere/docker.sock" in result.stdout
+    assert "hint: start it" in result.stdout
+
+
+def test_the_doctor_speaks_to_terminals_without_its_signs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONIOENCODING", "ascii")
+    make_project(tmp_path)
+    result = splitdeck("doctor", cwd=tmp_path)
+    assert result.returncode == ExitCode.NO_ENGINE
+    assert "? config" in result.stdout
 
 
 def test_the_version(tmp_path: Path) -> None:

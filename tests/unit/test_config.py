@@ -356,3 +356,97 @@ def test_a_file_that_cannot_be_read_is_told(project: Path, tmp_path: Path) -> No
 def test_every_error_keeps_its_value_readable(project: Path) -> None:
     """Values are quoted as Python writes them, so that control characters do no harm."""
     assert refused(project, MINIMAL + '[run]\nports = ["80\\u001b[2J\\n"]\n').message.isprintable()
+
+
+# -- [build] ----------------------------------------------------------------------------------------------------------
+
+
+def test_every_key_of_build_is_taken(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    build = load(
+        project,
+        MINIMAL
+        + """
+        [build]
+        backend = "buildx"
+        transport = "tar"
+        platform = "linux/amd64, linux/arm64/v8"
+        builder = "far-1"
+        ssh = ["default", "work=~/work.sock", "near=agents/near.sock"]
+        cache_from = ["ghcr.io/me/shop:cache", "type=local,src=../cache", "type=registry,ref=ghcr.io/me/shop"]
+        cache_to = ["type=inline", "type=local,dest=~/cache,mode=max", "dest=/c,type=local", 'type=local,"dest=a,b"']
+        [build.secrets]
+        token = { env = "TOKEN" }
+        file = { file = "~/.token" }
+        near = { file = "secret.txt" }
+        """,
+    ).build
+    assert (build.backend, build.transport, build.builder) == ("buildx", "tar", "far-1")
+    assert build.platform == "linux/amd64, linux/arm64/v8"
+    assert build.ssh == ("default", "work=/home/me/work.sock", f"near={project}/agents/near.sock")
+    assert build.cache_from == (
+        "ghcr.io/me/shop:cache",
+        f"type=local,src={project.parent}/cache",
+        "type=registry,ref=ghcr.io/me/shop",
+    )
+    assert build.cache_to == (
+        "type=inline",
+        "type=local,dest=/home/me/cache,mode=max",
+        "dest=/c,type=local",
+        f'type=local,"dest={project}/a,b"',
+    )
+    assert (build.secrets["token"].env, build.secrets["token"].file) == ("TOKEN", None)
+    assert build.secrets["file"].file == Path("/home/me/.token")
+    assert build.secrets["near"].file == project / "secret.txt"
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("backend = 'podman'", "build.backend = 'podman'"),
+        ("transport = 'pigeon'", "build.transport = 'pigeon'"),
+        ("platform = 'arm64'", "build.platform = 'arm64': not a platform"),
+        ("platform = 'linux/amd64,'", "build.platform = 'linux/amd64,': not a platform"),
+        ("platform = 'linux/amd64,linux/amd64'", "names one platform twice"),
+        ("builder = '--load'", "build.builder = '--load': not a builder's name"),
+        ("ssh = ['work']", "build.ssh = 'work': neither default nor id=PATH"),
+        ("ssh = ['work=']", "build.ssh = 'work=': neither"),
+        ("ssh = ['=/run/agent']", "build.ssh = '=/run/agent': neither"),
+        ("ssh = ['default', 'default=/run/agent']", "names one agent twice"),
+        ("cache_from = ['not an image']", "build.cache_from: 'not an image' is neither a cache nor an image's name"),
+        ("cache_from = ['']", "build.cache_from: '' is neither"),
+        ("cache_from = ['type=lokal,src=/c']", "no cache of type 'lokal'; there are registry, local"),
+        ("cache_from = ['type=inline']", "an inline cache is read from its image"),
+        ("cache_from = ['type=local,dest=/c']", "a cache of type local needs src="),
+        ("cache_to = ['type=local,src=/c']", "a cache of type local needs dest="),
+        ("cache_to = ['type=registry']", "a cache of type registry needs ref="),
+        ("cache_to = ['type=local,/c']", "a list of key=value"),
+        ("secrets = { 'a b' = { env = 'X' } }", "'a b' is no name for a secret"),
+        ("secrets = { t = { } }", "build.secrets.t: needs either file or env"),
+        ("secrets = { t = { env = 'X', file = 'x' } }", "build.secrets.t: needs either file or env"),
+        ("secrets = { t = { evn = 'X' } }", "unknown key 'build.secrets.t.evn'"),
+    ],
+)
+def test_what_no_build_could_use_is_refused(project: Path, text: str, told: str) -> None:
+    assert told in refused(project, f"{MINIMAL}[build]\n{text}\n").message
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "secrets = 'hunter2 hunter2'",
+        "secrets = ['hunter2 hunter2']",
+        "secrets = { token = 'hunter2 hunter2' }",
+        "secrets = { token = { env = 'hunter2 hunter2' } }",
+        "secrets = { token = { env = ['hunter2 hunter2'] } }",
+        "secrets = { token = { file = { value = 'hunter2 hunter2' } } }",
+        "secrets = { token = { value = 'hunter2 hunter2' } }",
+        "secrets = { token = { env = 'X', file = 'hunter2 hunter2' } }",
+        "cache_to = ['type=s4,secret_access_key=hunter2 hunter2']",
+        "cache_to = ['type=registry,token=hunter2 hunter2']",
+        "cache_to = ['type=s3,hunter2 hunter2']",
+    ],
+)
+def test_no_error_says_a_secret(project: Path, text: str) -> None:
+    error = refused(project, f"{MINIMAL}[build]\n{text}\n")
+    assert "hunter2" not in error.message + error.hint

@@ -13,9 +13,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.build.context import Context, read_context
-from console.build.context import pack as context_module
-from console.build.context.files import component_pattern
+from console.build.context import KeptContext, PackedContext, Snapshot, TarPacker, pack_tar
+from console.build.context import look as look_module
+from console.build.context import pack as pack_module
+from console.build.context.globs import component_pattern
+from console.build.context.snapshot import walk_order
 from console.errors import ContextError
 from console.watch.ignore import IgnoreRules
 
@@ -42,26 +44,30 @@ def fill(root: Path, *paths: str) -> None:
             place.write_bytes(b"content of " + os.fsencode(path))
 
 
-def read(root: Path, *sources: str, ignore: str = "", dockerfile: Path | None = None) -> Context:
+def snapshot(root: Path, *sources: str, ignore: str = "", dockerfile: Path | None = None) -> Snapshot:
     rules = IgnoreRules.parse(ignore, ".dockerignore")
-    return read_context(root, rules, sources or (".",), dockerfile or root / "Dockerfile")
+    return KeptContext(root).snapshot(rules, sources or (".",), dockerfile or root / "Dockerfile", trust=False)
 
 
-def members(context: Context) -> dict[str, tarfile.TarInfo]:
+def read(root: Path, *sources: str, ignore: str = "", dockerfile: Path | None = None) -> PackedContext:
+    return pack_tar(snapshot(root, *sources, ignore=ignore, dockerfile=dockerfile))
+
+
+def members(context: PackedContext) -> dict[str, tarfile.TarInfo]:
     with context.tar, tarfile.open(fileobj=context.tar, mode="r:", errors="surrogateescape") as tar:
         return {member.name: member for member in tar.getmembers()}
 
 
-def content(context: Context, name: str) -> bytes:
+def content(context: PackedContext, name: str) -> bytes:
     with context.tar, tarfile.open(fileobj=context.tar, mode="r:") as tar:
         extracted = tar.extractfile(name)
         assert extracted is not None
         return extracted.read()
 
 
-def names(context: Context) -> list[str]:
+def names(context: PackedContext) -> list[str]:
     """All but the Dockerfile's."""
-    return [name for name in members(context) if name != context.dockerfile]
+    return [name for name in members(context) if name not in {"Dockerfile", ".splitdeck.dockerfile"}]
 
 
 def test_the_tar_is_as_the_engine_needs_it(root: Path) -> None:
@@ -71,11 +77,12 @@ def test_the_tar_is_as_the_engine_needs_it(root: Path) -> None:
     (root / "z").write_bytes(b"z" * 513)
     os.utime(root / "z", (1_700_000_000.9, 1_700_000_000.9))
     os.link(root / "z", root / "src" / "hard")
-    context = read(root)
+    seen = snapshot(root)
+    context = pack_tar(seen)
     assert context.tar.read(1024)[257:265] == b"ustar  \0"
     context.tar.seek(0)
     entries = members(context)
-    assert list(entries) == sorted(entries)
+    assert list(entries) == sorted(entries, key=walk_order) == list(seen.entries)
     assert {name: (entry.type, entry.mode) for name, entry in entries.items()} == {
         "Dockerfile": (tarfile.REGTYPE, 0o644),
         "link": (tarfile.SYMTYPE, 0o777),
@@ -90,8 +97,8 @@ def test_the_tar_is_as_the_engine_needs_it(root: Path) -> None:
     assert (entries["z"].mtime, entries["z"].size) == (1_700_000_000, 513)
     assert entries["link"].linkname == "src/app.py"
     assert content(read(root), "z") == b"z" * 513
-    assert (context.files, context.dockerfile, context.skipped) == (5, "Dockerfile", ())
-    assert context.size_bytes == sum(entry.size for entry in entries.values())
+    assert (seen.files, seen.dockerfile_name, seen.skipped) == (5, "Dockerfile", ())
+    assert seen.size_bytes == sum(entry.size for entry in entries.values())
 
 
 TREE = [
@@ -136,7 +143,7 @@ TREE = [
 )
 def test_only_what_the_dockerfile_names_is_sent(root: Path, sources: list[str], expected: str) -> None:
     fill(root, *TREE)
-    assert names(read(root, *sources)) == expected.split()
+    assert names(read(root, *sources)) == sorted(expected.split(), key=walk_order)
 
 
 @pytest.mark.parametrize(
@@ -151,7 +158,7 @@ def test_only_what_the_dockerfile_names_is_sent(root: Path, sources: list[str], 
 )
 def test_what_is_ignored_is_not_sent(root: Path, ignore: str, sources: list[str], expected: str) -> None:
     fill(root, *TREE)
-    assert names(read(root, *sources, ignore=ignore)) == expected.split()
+    assert names(read(root, *sources, ignore=ignore)) == sorted(expected.split(), key=walk_order)
 
 
 @pytest.mark.parametrize(
@@ -186,7 +193,7 @@ def test_links_are_sent_and_followed_within_the_context(
     root: Path, tree: list[str], sources: list[str], expected: str
 ) -> None:
     fill(root, *tree)
-    assert names(read(root, *sources)) == expected.split()
+    assert names(read(root, *sources)) == sorted(expected.split(), key=walk_order)
 
 
 @pytest.mark.parametrize(
@@ -238,16 +245,20 @@ def test_where_the_dockerfile_is(root: Path, tmp_path: Path) -> None:
         ("../outside", "", ".splitdeck.dockerfile", b"FROM outside"),
         ("out", "", ".splitdeck.dockerfile", b"FROM outside"),
     ):
-        context = read(root, "src", ignore=ignore, dockerfile=root / place)
-        assert context.dockerfile == name
-        assert context.files == 2
-        assert content(context, name).startswith(text)
+        seen = snapshot(root, "src", ignore=ignore, dockerfile=root / place)
+        assert seen.dockerfile_name == name
+        assert (name in seen.entries) is not name.startswith(".splitdeck")
+        assert (seen.files, seen.size_bytes) == (2, len("content of src/a") + len((root / place).read_bytes()))
+        assert content(pack_tar(seen), name).startswith(text)
     fill(root, ".splitdeck.dockerfile")
-    context = read(root, dockerfile=tmp_path / "outside")
-    assert content(context, context.dockerfile) == b"FROM outside"
+    seen = snapshot(root, dockerfile=tmp_path / "outside")
+    assert content(pack_tar(seen), seen.dockerfile_name) == b"FROM outside"
     assert content(read(root, dockerfile=tmp_path / "outside"), ".splitdeck.dockerfile").startswith(b"content of")
     with pytest.raises(ContextError, match="no Dockerfile"):
         read(root, dockerfile=root / "none")
+    (root / "loop").symlink_to("loop")
+    with pytest.raises(ContextError, match="no Dockerfile"):
+        read(root, dockerfile=root / "loop")
     with pytest.raises(ContextError, match="not a directory"):
         read(root / "Dockerfile", dockerfile=root / "Dockerfile")
 
@@ -256,8 +267,7 @@ def test_the_digest_is_of_what_the_image_can_show(root: Path) -> None:
     fill(root, "a", "ab", "d/", "l -> a")
 
     def digest(ignore: str = "") -> str:
-        with (context := read(root, ignore=ignore)).tar:
-            return context.digest
+        return snapshot(root, ignore=ignore).digest
 
     def changed(change: object) -> bool:
         before = seen[-1]
@@ -278,6 +288,14 @@ def test_the_digest_is_of_what_the_image_can_show(root: Path) -> None:
     assert changed((root / "f").write_text("A"))
     (root / "f").unlink()
     assert changed((root / "fA").touch()), "where a name ends and a content begins counts"
+    (root / "other").write_text("FROM other")
+    before = digest()
+    assert snapshot(root, dockerfile=root / "other").digest != before, "equal files, another Dockerfile"
+    outside = root.parent / "outside"
+    outside.write_text("FROM a")
+    before = snapshot(root, dockerfile=outside).digest
+    outside.write_text("FROM b")
+    assert snapshot(root, dockerfile=outside).digest != before
 
 
 def test_what_is_no_file_is_reported(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -285,11 +303,10 @@ def test_what_is_no_file_is_reported(root: Path, monkeypatch: pytest.MonkeyPatch
     monkeypatch.chdir(root)  # a socket's path must be short
     with socket.socket(socket.AF_UNIX) as server:
         server.bind("sock")
-        context = read(root)
-        assert context.skipped == ("fifo", "sock")
-        assert names(context) == []
-        assert read(root, "fifo").skipped == ("fifo",)
-        assert read(root, ignore="fifo\nsock").skipped == ()
+        assert snapshot(root).skipped == ("fifo", "sock")
+        assert names(read(root)) == []
+        assert snapshot(root, "fifo").skipped == ("fifo",)
+        assert snapshot(root, ignore="fifo\nsock").skipped == ()
 
 
 def test_files_that_vanish_while_they_are_read(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -313,16 +330,23 @@ def test_files_that_vanish_while_they_are_read(root: Path, monkeypatch: pytest.M
 
     monkeypatch.setattr(os, "open", open_late)
     monkeypatch.setattr(os, "scandir", scan_late)
-    assert names(read(root)) == ["dir", "dir/file", "kept"]
+    seen = snapshot(root)
+    assert [path for path in seen.entries if path != "Dockerfile"] == ["dir", "dir/file", "kept"]
+    assert names(pack_tar(seen)) == ["dir", "kept"], "what has vanished since the snapshot is left out, too"
 
 
 def test_the_dockerfile_must_not_vanish(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: str, flags: int) -> int:
         raise FileNotFoundError(2, "No such file", path)
 
+    seen = snapshot(root)
     monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(ContextError, match="vanished"):
-        read(root)
+        pack_tar(seen)
+    with pytest.raises(ContextError, match="vanished"):
+        snapshot(root)
+    with pytest.raises(ContextError, match="vanished"):
+        snapshot(root, ignore="Dockerfile")
 
 
 @pytest.mark.parametrize("at_once", [1024 * 1024, 100], ids=["whole", "in pieces"])
@@ -339,22 +363,24 @@ def test_files_that_change_while_they_are_read(root: Path, monkeypatch: pytest.M
             os.truncate(name, 2000 if name.name == "grows" else 50)
         return status
 
+    for module in (look_module, pack_module):
+        monkeypatch.setattr(module, "AT_ONCE_BYTES", at_once)
+    seen = snapshot(root)
     monkeypatch.setattr(os, "fstat", change_after)
-    monkeypatch.setattr(context_module, "_AT_ONCE_BYTES", at_once)
-    with (context := read(root)).tar:
+    with (context := pack_tar(seen)).tar:
         packed = context.tar.read()
-    context = Context(BytesIO(packed), 0, 0, "", "", ())
-    entries = members(context)
+    entries = members(PackedContext(BytesIO(packed), 0))
     assert entries["grows"].size == 1000
     assert entries["last"].size == 3
-    shrunk = content(Context(BytesIO(packed), 0, 0, "", "", ()), "shrinks")
+    shrunk = content(PackedContext(BytesIO(packed), 0), "shrinks")
     assert shrunk.rstrip(b"\0") == b"s" * 50
     assert len(shrunk) == (50 if at_once > 1000 else 1000)
 
 
 @pytest.mark.parametrize("size", [0, 1, 511, 512, 513, 4095, 4096, 5000])
 def test_sizes_around_a_block(root: Path, monkeypatch: pytest.MonkeyPatch, size: int) -> None:
-    monkeypatch.setattr(context_module, "_AT_ONCE_BYTES", 1024)
+    for module in (look_module, pack_module):
+        monkeypatch.setattr(module, "AT_ONCE_BYTES", 1024)
     payload = os.urandom(size)
     (root / "a").write_bytes(payload)
     (root / "b").write_bytes(b"b")
@@ -366,12 +392,73 @@ def test_a_large_context_goes_to_disk(root: Path, monkeypatch: pytest.MonkeyPatc
     fill(root, *(f"f{number}" for number in range(20)))
     small = read(root)
     assert isinstance(small.tar, BytesIO)
-    monkeypatch.setattr(context_module, "_IN_MEMORY_BYTES", 4096)
+    monkeypatch.setattr(pack_module, "_IN_MEMORY_BYTES", 4096)
     large = read(root)
     assert not isinstance(large.tar, BytesIO)
-    assert large.digest == small.digest
     with small.tar, large.tar:
-        assert large.tar.read() == small.tar.read()
+        packed = small.tar.read()
+        assert large.tar.read() == packed
+        assert small.sent_bytes == large.sent_bytes == len(packed)
+
+
+def test_small_files_are_read_once_for_many_tars(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(root, "same", "edited", "link -> same", "d/", "n" * 120)
+    (root / "large").write_bytes(os.urandom(pack_module._KEPT_FILE_BYTES + 1))
+    kept, packer, rules = KeptContext(root), TarPacker(), IgnoreRules()
+    opened, read_again = os.open, []
+
+    def note(path: str, flags: int) -> int:
+        read_again.append(Path(path).name)
+        return opened(path, flags)
+
+    def packed() -> bytes:
+        seen = kept.snapshot(rules, (".",), root / "Dockerfile", trust=False)
+        with pack_tar(seen).tar as alone:
+            monkeypatch.setattr(os, "open", note)
+            with packer.pack(seen).tar as tar:
+                monkeypatch.setattr(os, "open", opened)
+                content = tar.read()
+                assert content == alone.read()
+                return content
+
+    first = packed()
+    assert set(read_again) == {"Dockerfile", "same", "edited", "large", "n" * 120}
+    read_again.clear()
+    assert packed() == first
+    assert read_again == ["large"]
+    read_again.clear()
+    (root / "edited").write_text("changed")
+    assert packed() != first
+    assert set(read_again) == {"edited", "large"}
+
+
+def test_a_file_that_changed_after_the_snapshot_is_not_taken_for_what_it_was(root: Path) -> None:
+    fill(root, "a")
+    kept, packer, rules = KeptContext(root), TarPacker(), IgnoreRules()
+    was, at = (root / "a").read_bytes(), (root / "a").stat().st_mtime
+
+    def write(content: bytes) -> None:
+        (root / "a").write_bytes(content)
+        os.utime(root / "a", (at, at))
+
+    seen = kept.snapshot(rules, (".",), root / "Dockerfile", trust=False)
+    write(was[::-1])
+    assert content(packer.pack(seen), "a") == was[::-1]
+    write(was)
+    again = kept.snapshot(rules, (".",), root / "Dockerfile", trust=False)
+    assert again.entries["a"] == seen.entries["a"]
+    assert content(packer.pack(again), "a") == was
+
+
+def test_there_is_a_bound_to_what_is_kept(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fill(root, *(f"f{number}" for number in range(20)))
+    monkeypatch.setattr(pack_module, "_KEPT_BYTES", 4096)
+    packer, seen = TarPacker(), snapshot(root)
+    with packer.pack(seen).tar:
+        (kept,) = packer._kept.values()
+    assert sum(len(block.packed) for block in kept.values()) == 4096
+    with packer.pack(seen).tar as again, pack_tar(seen).tar as alone:
+        assert again.read() == alone.read()
 
 
 @pytest.mark.parametrize("sources", [["."], ["secret"]])

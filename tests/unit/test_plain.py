@@ -12,8 +12,21 @@ import pytest
 
 from console import events as ev
 from console.format import clock_time
-from console.measurements import Comparison, TrackSummary
-from console.model import BuildStatus, ContextSummary, Scenario, Step, StepKind, StepStatus, Target, Track
+from console.measurements import Comparison, TrackSummary, Usual, UsualStep
+from console.model import (
+    BuilderInfo,
+    BuildStatus,
+    BuildWarning,
+    Cause,
+    CauseKind,
+    ContextSummary,
+    Scenario,
+    Step,
+    StepKind,
+    StepStatus,
+    Target,
+    Track,
+)
 from console.plain import PlainFrontEnd
 from console.state.store import Store
 from tests.ui.story import START, story, until
@@ -49,11 +62,12 @@ class Bench:
 
 
 def test_the_session_begins_with_what_it_works_on() -> None:
-    times = [clock_time(START + after) for after in (0, 0.12, 0.17)]
+    times = [clock_time(START + after) for after in (0, 0.12, 0.13, 0.17)]
     assert Bench().scene("connected").splitlines() == [
         f"{times[0]}  splitdeck 0.1.0 on codesearch (/home/dev/codesearch/config.toml)",
         f"{times[1]}  engine: docker 28.5.1, buildkit, overlay2, unix:///var/run/docker.sock",
-        f"{times[2]}  watching 214 files in src, pyproject.toml",
+        f"{times[2]}  builder: engine, session: the engine's own BuildKit, over a session",
+        f"{times[3]}  watching 214 files in src, pyproject.toml",
     ]
 
 
@@ -146,6 +160,71 @@ def test_a_step_is_told_once_per_build_when_it_has_ended() -> None:
     assert told == ["#1 [2/2] RUN x  ✔ 5 ms", "#2 [2/2] RUN x  ✔ 5 ms"]
 
 
+def test_a_way_of_building_is_told_with_what_it_cannot_do() -> None:
+    builder = BuilderInfo("classic", "tar", "no BuildKit here", ("Secrets cannot be used.",), exact=False)
+    assert Bench().tell(ev.BuilderChosen(builder)) == [
+        "builder: classic, tar: no BuildKit here",
+        "Secrets cannot be used.",
+        "≈ as its lines arrived: this builder tells no times",
+    ]
+    step = Step("s", "[2/2] RUN x", StepKind.INSTRUCTION, StepStatus.DONE, 2, 2, duration_ms=1200, exact=False)
+    assert Bench().tell(ev.StepUpdated(1, step)) == ["#1 [2/2] RUN x  ✔ ≈ 1.20 s"]
+
+
+STARTED = ev.BuildStarted(3, Target.LEGACY, Track.LEGACY, "shop", "raced")
+STEPS = tuple(
+    Step(name, name, StepKind.INSTRUCTION, StepStatus.DONE, number, 3, duration_ms=ms)
+    for number, name, ms in ((2, "[2/3] COPY src/ /", 21.0), (3, "[3/3] RUN make", 3_400.0))
+)
+
+
+def finished(duration_ms: float, *causes: Cause) -> ev.BuildFinished:
+    return ev.BuildFinished(
+        3, Target.LEGACY, Track.LEGACY, BuildStatus.OK, duration_ms, 4, STEPS, 1, 3, "sha256:d", 1, causes=causes
+    )
+
+
+def test_what_a_build_usually_takes_and_that_it_took_longer() -> None:
+    bench = Bench()
+    known = tuple(UsualStep(name, 3_300.0, 3_500.0, 5) for name in ("RUN make", "COPY src/ /"))
+    assert bench.tell(STARTED, ev.BuildExpected(3, Target.LEGACY, Usual(5, 57_000.0, known)))[1:] == [
+        "#3 legacy: usually 57.0 s (n=5)"
+    ]
+    assert bench.tell(finished(80_000.0)) == [
+        "#3 legacy ok in 80.0 s, 1 of 3 steps cached, image d, slower than usual (usually 57.0 s)"
+    ]
+    assert bench.tell(ev.BuildExpected(4, Target.APP, Usual(5, 350.0))) == [], "over before anyone has read it"
+
+
+def test_why_a_build_took_long_is_told_and_why_one_was_quick_is_not() -> None:
+    copied = Cause("[2/3] COPY src/ /", CauseKind.FILES, ("src/server.py",), 21.0)
+    made = Cause("[3/3] RUN make", CauseKind.PARENT, ("[2/3] COPY src/ /",), 3_400.0)
+    assert Bench().tell(STARTED, finished(3_500.0, copied, made))[2:] == [
+        "#3 [2/3] COPY src/ / — src/server.py changed · 21 ms",
+        "#3 [3/3] RUN make — follows [2/3] · 3.40 s",
+    ]
+    assert len(Bench().tell(STARTED, finished(90.0, copied, replace(made, cost_ms=60.0)))) == 2
+
+
+def test_what_travelled_is_told_at_the_end() -> None:
+    context = ContextSummary(3, 18_000, "d", 1.0)
+    sent = ev.ContextSent(3, replace(context, sent_bytes=1_200))
+    told = Bench().tell(STARTED, ev.ContextSent(3, context), sent, finished(90.0))
+    assert told[1:] == [
+        "#3 context: 3 files, 18 kB in 1 ms",
+        "#3 legacy ok in 90 ms, 1 of 3 steps cached, image d, 1.2 kB sent",
+    ]
+
+
+def test_a_remark_on_a_dockerfile_is_told_once_until_it_is_another() -> None:
+    warning = BuildWarning("use JSON arguments", ("for CMD",), "https://example.org/r", "app.Dockerfile", ((6, 6),))
+    bench = Bench()
+    told = bench.tell(*(ev.BuildWarned(build, Target.APP, warning) for build in (1, 2)))
+    assert told == ["#1 ! app.Dockerfile:6  use JSON arguments", "  for CMD", "  https://example.org/r"]
+    assert len(bench.tell(ev.BuildWarned(3, Target.APP, replace(warning, lines=((7, 7),))))) == 3
+    assert len(bench.tell(ev.BuildWarned(3, Target.BASE, warning))) == 3
+
+
 HOSTILE = "a\nb\x0bc\x1b[2Jd\x85e\u2028f\udce9g\x00h"
 
 
@@ -158,6 +237,8 @@ HOSTILE = "a\nb\x0bc\x1b[2Jd\x85e\u2028f\udce9g\x00h"
         ev.BuildLogged(stream="stdout", lines=(HOSTILE,), build=1, target=Target.APP, step="s"),
         ev.ContainerLogged(stream="stdout", lines=(HOSTILE,), container="c"),
         ev.ContainerRolledBack("a", "", "it ended", (HOSTILE,)),
+        ev.BuilderChosen(BuilderInfo("engine", "tar", HOSTILE)),
+        ev.BuildWarned(1, Target.APP, BuildWarning(HOSTILE, dockerfile=HOSTILE)),
     ],
     ids=lambda event: event.name,
 )

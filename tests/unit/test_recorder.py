@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from console.config import CompareConfig
+from console.history import records
 from console.history.recorder import HistoryRecorder
 from console.measurements import Comparison, Sample
 from console.model import BuildStatus, Scenario, Step, StepKind, StepStatus, Target
@@ -185,3 +186,70 @@ async def test_numbers_go_on_and_a_lost_history_is_told(measured: Measured, path
     assert number == 1
     assert "a new history begins" in notice
     await torn.close()
+
+
+async def test_what_is_usual_is_a_change_of_the_code_else_of_the_dependencies_else_cold(
+    recorder: HistoryRecorder, measured: Measured
+) -> None:
+    async def usually(*, no_cache: bool = False) -> tuple[int, float] | None:
+        known = await recorder.usual(Target.APP, no_cache=no_cache)
+        return None if known is None else (known.n, known.total_ms)
+
+    assert await usually() is None
+    await measured(Target.APP, 9_000, "a", cached=0)
+    assert await usually() == (1, 9_000)
+    await measured(Target.APP, 5_000, "b", deps="base 2")
+    assert await usually() == (1, 5_000)
+    for number in range(12):
+        await measured(Target.APP, 400 + number, f"c{number}", deps="base 2")
+    assert await usually() == (10, 406.5), "the newest ten"
+    assert await usually(no_cache=True) == (1, 9_000)
+    assert await recorder.usual(Target.LEGACY, no_cache=False) is None
+
+
+async def test_of_a_step_that_is_usually_cached_the_cold_build_tells(
+    recorder: HistoryRecorder, clock: FakeClock
+) -> None:
+    async def build(install_ms: float, copy_ms: float, *, no_cache: bool) -> None:
+        clock.advance(60)
+        install = StepStatus.DONE if install_ms else StepStatus.CACHED
+        steps = (
+            Step("i", "[1/2] RUN pip install", StepKind.INSTRUCTION, install, 1, 2, duration_ms=install_ms),
+            Step("c", "[2/2] COPY . .", StepKind.INSTRUCTION, StepStatus.DONE, 2, 2, duration_ms=copy_ms),
+        )
+        sample = Sample(Target.APP, Scenario.CODE_CHANGE, clock.now(), 1.0, BuildStatus.OK, *PLACE, no_cache=no_cache)
+        await recorder.record(replace(sample, steps=steps, context_digest=str(clock.now())))
+
+    await build(40_000, 90, no_cache=True)
+    await build(0, 20, no_cache=False)
+    known = await recorder.usual(Target.APP, no_cache=False)
+    assert known is not None
+    assert {step.name: step.median_ms for step in known.steps} == {"RUN pip install": 40_000, "COPY . .": 20}
+
+
+async def test_of_a_big_history_only_the_newest_are_read(
+    path: Path, measured: Measured, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await measured(Target.APP, 400, "a")
+    with closing(sqlite3.connect(path)) as connection, connection:
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(sample)") if row[1] != "id"]
+        same = ", ".join(name for name in columns if name not in {"started_at", "scenario"})
+        connection.execute(
+            f"""WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+            INSERT INTO sample ({same}, started_at, scenario)
+            SELECT {same}, started_at - i, CASE i % 3 WHEN 0 THEN 'cold' ELSE 'code-change' END FROM sample, n"""
+        )
+    again = HistoryRecorder(path, CompareConfig(), *PLACE, clock)
+    await again.open()
+    read: list[object] = []
+    to_sample = records._sample
+
+    def counted(row: Sequence[object]) -> Sample | None:
+        read.append(row)
+        return to_sample(row)
+
+    monkeypatch.setattr(records, "_sample", counted)
+    known = await again.usual(Target.APP, no_cache=False)
+    await again.close()
+    assert known is not None
+    assert (known.n, len(read)) == (10, 20)

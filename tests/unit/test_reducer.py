@@ -8,9 +8,24 @@ from dataclasses import replace
 import pytest
 
 from console import events as ev
-from console.model import BuildStatus, ContainerStatus, ContextSummary, Step, StepKind, StepStatus, Target, Track
-from console.state.app_state import AppState
+from console.measurements import Usual
+from console.model import (
+    BuilderInfo,
+    BuildStatus,
+    BuildWarning,
+    Cause,
+    CauseKind,
+    ContainerStatus,
+    ContextSummary,
+    Step,
+    StepKind,
+    StepStatus,
+    Target,
+    Track,
+)
+from console.state.app_state import AppState, BuildView
 from console.state.reducer import reduce
+from console.state.store import Store
 
 OLD, NEW = "sha256:old", "sha256:new"
 
@@ -192,3 +207,86 @@ def test_notices_and_saves_are_bounded() -> None:
     assert state.saves[-1][0] == 79
     assert len(state.saves) == 50
     assert after(ev.BaseStale(("a",)), state=state).notices[-1].severity == "warning"
+
+
+def app_build(state: AppState) -> BuildView:
+    assert state.app_build is not None
+    return state.app_build
+
+
+def test_a_rebuild_by_hand_keeps_the_phases_that_were_seen() -> None:
+    context = ContextSummary(3, 18_000, "d", 4.0)
+    asked = (started(2), ev.ContextSent(2, context), finished(2))
+    state = after(*asked, ev.ContextSent(2, replace(context, sent_bytes=9)), *served(2, None))
+    pipeline = state.pipeline
+    assert pipeline.phase == "served"
+    assert (pipeline.context_ms, pipeline.build_ms, pipeline.swap_ms, pipeline.ready_ms) == (4.0, 120.0, 2000.0, 1000.0)
+    assert pipeline.save_to_ready_ms is None
+
+
+def test_what_travelled_comes_late_and_does_not_turn_the_clock_back() -> None:
+    context = ContextSummary(3, 18_000, "d", 4.0)
+    state = after(save(1), started(1, 1), ev.ContextSent(1, context))
+    assert state.pipeline.phase_started_at == 1002.0
+    state = after(ev.ContextSent(1, replace(context, sent_bytes=9)), state=state, start=1050.0)
+    assert state.pipeline.phase_started_at == 1002.0
+    assert app_build(state).context == replace(context, sent_bytes=9)
+
+
+def test_a_build_holds_what_is_usual_and_why_it_ran() -> None:
+    usual = Usual(3, 9.0)
+    cause = Cause("[2/2] COPY . .", CauseKind.FILES, ("a",), 1.0)
+    state = after(started(1), ev.BuildExpected(1, Target.APP, usual), replace(finished(1), causes=(cause,)))
+    assert (app_build(state).usual, app_build(state).causes) == (usual, (cause,))
+    assert app_build(after(started(2), state=state)).causes == ()
+    assert after(ev.BuildExpected(9, Target.APP, usual), state=state) is state
+
+
+WARNING = BuildWarning("use JSON arguments", (), "https://example.org", "app.Dockerfile", ((6, 6),))
+
+
+def warned(build: int, warning: BuildWarning = WARNING) -> ev.BuildWarned:
+    return ev.BuildWarned(build, Target.APP, warning)
+
+
+def test_a_remark_counts_once_per_build_and_goes_with_what_caused_it() -> None:
+    state = after(started(1), warned(1), warned(1))
+    assert app_build(state).warnings == (WARNING,)
+    assert app_build(after(started(2), state=state)).warnings == ()
+    assert after(warned(9), state=state) is state
+
+
+def test_a_remark_is_in_the_log_at_its_place_and_only_when_it_is_news() -> None:
+    store = Store()
+
+    def tell(*events: ev.Event) -> list[str]:
+        start = store.build_logs[Target.APP].end
+        for event in events:
+            store.dispatch(event)
+        store.drain()
+        return [line.text for line in store.build_logs[Target.APP].since(start)[1] if line.origin == "remark"]
+
+    said = ["app.Dockerfile:6  use JSON arguments", "  https://example.org"]
+    assert tell(started(1), warned(1), warned(1), finished(1)) == said
+    assert tell(started(2), warned(2), finished(2)) == [], "nothing changed"
+    assert tell(started(3), finished(3, BuildStatus.CANCELLED)) == []
+    assert tell(started(4), warned(4), finished(4)) == [], "the cancelled build had no time to repeat it"
+    assert tell(started(5), warned(5, replace(WARNING, lines=((7, 7),))), finished(5)) == [
+        "app.Dockerfile:7  use JSON arguments",
+        "  https://example.org",
+    ]
+    assert tell(started(6), finished(6), started(7), warned(7)) == said, "it had gone and is back"
+
+
+def test_what_the_way_of_building_cannot_do_is_noted_once() -> None:
+    builder = BuilderInfo("classic", "tar", "no BuildKit", ("Secrets cannot be used.", "All is sent."))
+    state = after(ev.BuilderChosen(builder))
+    (notice,) = state.notices
+    assert (notice.message, notice.hint) == (
+        "classic builds the images: no BuildKit",
+        "Secrets cannot be used. All is sent.",
+    )
+    assert notice.severity == "information"
+    assert after(ev.BuilderChosen(builder), state=state).notices == state.notices
+    assert len(after(ev.BuilderChosen(replace(builder, limits=("Other.",))), state=state).notices) == 2
+    assert after(ev.BuilderChosen(replace(builder, limits=()))).notices == ()

@@ -1,6 +1,19 @@
-"""The build context: which files a build reads, and the tar of them."""
+"""The build context: which files a build reads, kept between builds, and the tar of them."""
 
 from console.build.context.files import Excludes, Kind, Selection, select_files
-from console.build.context.pack import Context, read_context
+from console.build.context.kept import KeptContext
+from console.build.context.pack import PackedContext, TarPacker, pack_tar
+from console.build.context.snapshot import Entry, Snapshot
 
-__all__ = ["Context", "Excludes", "Kind", "Selection", "read_context", "select_files"]
+__all__ = [
+    "Entry",
+    "Excludes",
+    "KeptContext",
+    "Kind",
+    "PackedContext",
+    "Selection",
+    "Snapshot",
+    "TarPacker",
+    "pack_tar",
+    "select_files",
+]

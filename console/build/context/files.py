@@ -2,26 +2,30 @@
 
 Only what the Dockerfile names is taken; symlinks on the way are resolved within the build context, as BuildKit does
 where it asks for files itself (fsutil's `followlinks.go`, `filter.go`). Only directories and links are read here.
+
+A search has two halves. `follow` goes down the sources' paths and notes what it looked at, so that a later change can
+be held against that. `walk` takes a directory with all that is beneath it.
 """
 
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from stat import S_ISDIR, S_ISLNK, S_ISREG
+from stat import S_IFDIR, S_IFMT, S_ISDIR, S_ISLNK, S_ISREG
 from typing import Protocol
 
+from console.build.context.globs import component_pattern, has_wildcard
 from console.errors import ContextError
 
 _MOST_LINKS = 255
 _GONE = (FileNotFoundError, NotADirectoryError)
+_ANY_DEPTH = "**"
 
 
 class Excludes(Protocol):
-    """What the build context leaves out; paths are relative, with `/`."""
+    """What the build context leaves out; paths are relative, with `/`. Equal rules leave out the same."""
 
     def excludes(self, path: str) -> bool: ...
 
@@ -38,19 +42,44 @@ class Kind(Enum):
 
 
 @dataclass(slots=True)
+class Found:
+    """What a search met."""
+
+    entries: dict[str, Kind] = field(default_factory=dict)
+    """By path, relative to the build context, without the directories that are there only for what they hold."""
+    skipped: set[str] = field(default_factory=set)
+    """Sockets, FIFOs and devices."""
+
+
+@dataclass(slots=True)
+class Route(Found):
+    """Where the sources lead. Its entries are the links on the way, and files that are named one by one."""
+
+    tops: set[str] = field(default_factory=set)
+    """Directories to take with all that is beneath them, none of them beneath another; empty for the root."""
+    looked_at: dict[str, int] = field(default_factory=dict)
+    """What stood at each path that was looked at, as `S_IFMT` gives it; 0 for nothing."""
+    searched: dict[str, set[str]] = field(default_factory=dict)
+    """The patterns that a directory's names were held against."""
+
+    def is_changed_by(self, path: str, mode: int) -> bool:
+        """Whether the sources may lead elsewhere, now that there is something of this mode (0: nothing) at the path."""
+        looked_at = self.looked_at.get(path)
+        if looked_at is not None:
+            # a link may have another target, and a directory may be another one
+            return looked_at != S_IFMT(mode) or S_ISLNK(mode) or S_ISDIR(mode)
+        directory, _, name = path.rpartition("/")
+        return mode != 0 and any(_could_match(pattern, name, mode) for pattern in self.searched.get(directory, ()))
+
+
+@dataclass(slots=True)
 class Selection:
     """What is to be sent."""
 
-    entries: dict[str, Kind] = field(default_factory=dict)
+    entries: dict[str, Kind]
     """By path, relative to the build context; every entry's parent directories are there too."""
-    skipped: list[str] = field(default_factory=list)
+    skipped: list[str]
     """Sockets, FIFOs and devices."""
-
-    def add(self, path: str, kind: Kind) -> None:
-        """Takes an entry and its parent directories."""
-        self.entries[path] = kind
-        while (path := path.rpartition("/")[0]) and path not in self.entries:
-            self.entries[path] = Kind.DIR
 
 
 def select_files(root: str, sources: Iterable[str], rules: Excludes) -> Selection:
@@ -65,27 +94,91 @@ def select_files(root: str, sources: Iterable[str], rules: Excludes) -> Selectio
     Raises:
         ContextError: If a directory cannot be read.
     """
-    selector = _Selector(root, rules)
+    route = follow(root, sources, rules)
+    found = Found(dict(route.entries), set(route.skipped))
+    for top in route.tops:
+        walk(root, top, rules, found)
+    return Selection(with_parents(found.entries), sorted(found.skipped))
+
+
+def with_parents(entries: dict[str, Kind]) -> dict[str, Kind]:
+    """The entries and the directories that they are in."""
+    complete = dict(entries)
+    for path in entries:
+        parent = path.rpartition("/")[0]
+        while parent and parent not in complete:
+            complete[parent] = Kind.DIR
+            parent = parent.rpartition("/")[0]
+    return complete
+
+
+def follow(root: str, sources: Iterable[str], rules: Excludes) -> Route:
+    """Goes down the sources' paths, and after the links on them. Arguments and errors are those of `select_files`."""
+    follower = _Follower(root, rules)
     for source in sources:
-        selector.follow(source)
-    selector.walk()
-    return selector.selection
+        follower.follow(source)
+    route = follower.route
+    route.tops = {top for top in route.tops if not any(above in route.tops for above in parents(top))}
+    return route
 
 
-class _Selector:
-    """One search."""
+def walk(root: str, top: str, rules: Excludes, found: Found) -> None:
+    """Takes a directory with all that is beneath it into what was found. Errors are those of `select_files`."""
+    excludes, may_skip_dir = rules.excludes, rules.may_skip_dir
+    entries = found.entries
+    if top and not excludes(top):
+        entries[top] = Kind.DIR
+    elif top and may_skip_dir(top):
+        return
+    waiting = [top]
+    while waiting:
+        directory = waiting.pop()
+        prefix = f"{directory}/" if directory else ""
+        for each in _scan(root, directory, rules):
+            path = prefix + each.name
+            excluded = excludes(path)
+            if each.is_dir(follow_symlinks=False):
+                if excluded and may_skip_dir(path):
+                    continue
+                waiting.append(path)
+                kind = Kind.DIR
+            elif excluded:
+                continue
+            elif each.is_file(follow_symlinks=False):
+                kind = Kind.FILE
+            elif each.is_symlink():
+                kind = Kind.LINK
+            else:
+                found.skipped.add(path)
+                continue
+            if not excluded:
+                entries[path] = kind
+
+
+def is_walked(path: str, tops: set[str]) -> bool:
+    """Whether a walk from one of the tops comes by a path, or would if the path were not left out."""
+    return path in tops or any(above in tops for above in parents(path))
+
+
+def parents(path: str) -> Iterator[str]:
+    """The directories above a path, the root (empty) last."""
+    while path:
+        path = path.rpartition("/")[0]
+        yield path
+
+
+class _Follower:
+    """Goes down one path after the other."""
 
     def __init__(self, root: str, rules: Excludes) -> None:
         self._root = root
         self._rules = rules
-        self._whole: set[str] = set()
-        """Directories to take with all that is beneath them; empty for the root."""
-        self.selection = Selection()
+        self.route = Route()
 
     def follow(self, source: str) -> None:
         """Goes down a path component by component, and after the links on it."""
         components = tuple(source.split("/"))
-        first_glob = next((i for i, component in enumerate(components) if _has_wildcard(component)), len(components))
+        first_glob = next((i for i, component in enumerate(components) if has_wildcard(component)), len(components))
         waiting: list[tuple[str, tuple[str, ...], int, int]] = [("", components, first_glob, 0)]
         seen = set()
         while waiting:
@@ -95,7 +188,7 @@ class _Selector:
             seen.add(place[:3])
             here, rest, literal, links = place
             if not rest:
-                self._whole.add(here)
+                self.route.tops.add(here)
                 continue
             head, rest = rest[0], rest[1:]
             if head in {"", "."}:
@@ -104,7 +197,7 @@ class _Selector:
             if head == "..":
                 waiting.append((here.rpartition("/")[0], rest, literal - 1, links))
                 continue
-            if head == "**" and literal <= 0:
+            if head == _ANY_DEPTH and literal <= 0:
                 waiting.append((here, rest, 0, links))
                 if not rest:
                     continue
@@ -122,61 +215,19 @@ class _Selector:
                     base = "" if target.startswith("/") else path.rpartition("/")[0]
                     waiting.append((base, onward + rest, len(onward) + max(literal - 1, 0), links + 1))
 
-    def walk(self) -> None:
-        """Takes the directories that were found, with all that is beneath them."""
-        for top in self._whole:
-            if any(above in self._whole for above in _above(top)):
-                continue
-            if top and self._rules.excludes(top):
-                if self._rules.may_skip_dir(top):
-                    continue
-            elif top:
-                self.selection.add(top, Kind.DIR)
-            self._walk(top)
-
-    def _walk(self, top: str) -> None:
-        excludes, may_skip_dir = self._rules.excludes, self._rules.may_skip_dir
-        entries, add = self.selection.entries, self.selection.add
-        waiting = [top]
-        while waiting:
-            directory = waiting.pop()
-            prefix = f"{directory}/" if directory else ""
-            inside = not directory or directory in entries
-            for found in self._scan(directory):
-                path = prefix + found.name
-                excluded = excludes(path)
-                if found.is_dir(follow_symlinks=False):
-                    if excluded and may_skip_dir(path):
-                        continue
-                    waiting.append(path)
-                    kind = Kind.DIR
-                elif excluded:
-                    continue
-                elif found.is_file(follow_symlinks=False):
-                    kind = Kind.FILE
-                elif found.is_symlink():
-                    kind = Kind.LINK
-                else:
-                    self.selection.skipped.append(path)
-                    continue
-                if excluded:
-                    continue
-                if inside:
-                    entries[path] = kind
-                else:
-                    add(path, kind)
-
     def _step(self, path: str, *, last: bool) -> str | None:
         """A link's target, empty for a directory, None where the way ends. Takes links, and a file that is the last."""
         absolute = f"{self._root}/{path}"
+        self.route.looked_at[path] = 0
         try:
             mode = os.lstat(absolute).st_mode
+            self.route.looked_at[path] = S_IFMT(mode)
             if S_ISDIR(mode):
                 return ""
             excluded = self._rules.excludes(path)
             if S_ISLNK(mode):
                 if not excluded:
-                    self.selection.add(path, Kind.LINK)
+                    self.route.entries[path] = Kind.LINK
                 return os.readlink(absolute)  # noqa: PTH115
         except PermissionError as error:
             raise _unreadable(absolute, path, error) from error
@@ -184,93 +235,48 @@ class _Selector:
             return None  # the engine will miss it by name
         if last and not excluded:
             if S_ISREG(mode):
-                self.selection.add(path, Kind.FILE)
+                self.route.entries[path] = Kind.FILE
             else:
-                self.selection.skipped.append(path)
+                self.route.skipped.add(path)
         return None
 
-    def _scan(self, directory: str) -> Iterator[os.DirEntry[str]]:
-        absolute = f"{self._root}/{directory}" if directory else self._root
-        try:
-            with os.scandir(absolute) as found:
-                yield from found
-        except _GONE:
-            return
-        except OSError as error:
-            if directory and self._rules.excludes(directory):
-                return
-            raise _unreadable(absolute, directory, error) from error
-
     def _directories(self, directory: str) -> list[str]:
+        self.route.searched.setdefault(directory, set()).add(_ANY_DEPTH)
         prefix = f"{directory}/" if directory else ""
-        found = [prefix + each.name for each in self._scan(directory) if each.is_dir(follow_symlinks=False)]
-        return [path for path in found if not self._rules.may_skip_dir(path)]
+        found = _scan(self._root, directory, self._rules)
+        names = [prefix + each.name for each in found if each.is_dir(follow_symlinks=False)]
+        below = [path for path in names if not self._rules.may_skip_dir(path)]
+        self.route.looked_at.update(dict.fromkeys(below, S_IFDIR))
+        return below
 
     def _matching(self, directory: str, pattern: str) -> list[str]:
         matcher = component_pattern(pattern)
         if matcher is None:
             return []
-        return [found.name for found in self._scan(directory) if matcher.fullmatch(found.name)]
+        self.route.searched.setdefault(directory, set()).add(pattern)
+        return [found.name for found in _scan(self._root, directory, self._rules) if matcher.fullmatch(found.name)]
+
+
+def _could_match(pattern: str, name: str, mode: int) -> bool:
+    if pattern == _ANY_DEPTH:
+        return S_ISDIR(mode)
+    matcher = component_pattern(pattern)
+    return matcher is not None and matcher.fullmatch(name) is not None
+
+
+def _scan(root: str, directory: str, rules: Excludes) -> Iterator[os.DirEntry[str]]:
+    absolute = f"{root}/{directory}" if directory else root
+    try:
+        with os.scandir(absolute) as found:
+            yield from found
+    except _GONE:
+        return
+    except OSError as error:
+        if directory and rules.excludes(directory):
+            return
+        raise _unreadable(absolute, directory, error) from error
 
 
 def _unreadable(absolute: str, path: str, error: OSError) -> ContextError:
     hint = f"make its directories readable (chmod +rx), or add {path or 'it'} to .dockerignore"
     return ContextError(f"cannot read {absolute}: {error.strerror}", hint)
-
-
-def _above(path: str) -> Iterator[str]:
-    """The directories above a path, the root (empty) last."""
-    while path:
-        path = path.rpartition("/")[0]
-        yield path
-
-
-def _has_wildcard(component: str) -> bool:
-    """As BuildKit tells a glob from a name that holds a backslash."""
-    position = 0
-    while position < len(component):
-        if component[position] in "*?[":
-            return True
-        position += 2 if component[position] == "\\" else 1
-    return False
-
-
-def component_pattern(pattern: str) -> re.Pattern[str] | None:
-    """One component of a filepath.Match pattern; None where it is malformed, which matches nothing."""
-    parts: list[str] = []
-    position = 0
-    while position < len(pattern):
-        character = pattern[position]
-        position += 1
-        if character == "*":
-            if parts[-1:] != [".*"]:
-                parts.append(".*")
-        elif character == "?":
-            parts.append(".")
-        elif character == "[":
-            found = re.match(r"(\^?)((?:(?:\\.|[^\]\\-])(?:-(?:\\.|[^\]\\-]))?)+)\]", pattern[position:], re.DOTALL)
-            if found is None:
-                return None
-            position += found.end()
-            parts.append(_class(found[2], negated=bool(found[1])))
-        elif character == "\\":
-            if position == len(pattern):
-                return None
-            parts.append(re.escape(pattern[position]))
-            position += 1
-        else:
-            parts.append(re.escape(character))
-    return re.compile("".join(parts), re.DOTALL)
-
-
-def _class(inside: str, *, negated: bool) -> str:
-    """The inside of a well-formed `[…]` as a regular expression."""
-    ranges = []
-    for low, high in re.findall(r"(\\.|[^\\])(?:-(\\.|[^\\]))?", inside, re.DOTALL):
-        first = low[-1]
-        last = high[-1] if high else first
-        if first <= last:
-            ranges.append(f"{re.escape(first)}-{re.escape(last)}")
-    if not ranges:
-        return "." if negated else "(?!)"
-    return f"[{'^' if negated else ''}{''.join(ranges)}]"

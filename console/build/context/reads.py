@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from console.build.context.files import component_pattern
+from console.build.context.globs import component_pattern
 
 
 def is_read(context: Path, sources: Iterable[str], path: str) -> bool:
@@ -16,9 +16,8 @@ def is_read(context: Path, sources: Iterable[str], path: str) -> bool:
         sources: `Dockerfile.context_sources`.
         path: Relative to the context, posix.
     """
-    parts = path.split("/")
     for source in sources:
-        if source == "." or _takes(source.split("/"), parts):
+        if takes(source, path):
             return True
         if _is_behind_a_link(context, source):
             return True  # the files have other names there
@@ -32,11 +31,15 @@ def _is_behind_a_link(context: Path, source: str) -> bool:
         return True
 
 
-def _takes(source: list[str], path: list[str]) -> bool:
-    for index, pattern in enumerate(source):
+def takes(source: str, path: str) -> bool:
+    """Whether a Dockerfile's source names a path, itself or as part of a directory; links are not followed."""
+    if source == ".":
+        return True
+    parts = path.split("/")
+    for index, pattern in enumerate(source.split("/")):
         if pattern == "**":
             return True
-        if index == len(path) or not _matches(pattern, path[index]):
+        if index == len(parts) or not _matches(pattern, parts[index]):
             return False
     return True
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 import difflib
 import json
 import re
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
-from console.build.dockerfile.shell_words import ShellLexer, SubstitutionError
+from console.build.dockerfile.shell_words import WHITE_SPACE, ShellLexer, SubstitutionError
 from console.errors import DockerfileError
 
 KEYWORDS = (
@@ -28,9 +30,9 @@ _WITH_HEREDOCS = frozenset({"ADD", "COPY", "RUN"})
 _NEVER_TRIGGERED = frozenset({"FROM", "MAINTAINER", "ONBUILD"})
 
 _SPACES = re.compile(r"[\t\v\f\r ]+")
-_DIRECTIVE = re.compile(r"#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*")
+_DIRECTIVE = re.compile(r"#[\t\n\f\r ]*([a-zA-Z][a-zA-Z0-9]*)[\t\n\f\r ]*=[\t\n\f\r ]*(.+?)[\t\n\f\r ]*")
 _DIRECTIVES = frozenset({"check", "escape", "syntax"})
-_HEREDOC = re.compile(r"\d*<<(-?)\s*([^<]*)", re.DOTALL)
+_HEREDOC = re.compile(r"[0-9]*<<(-?)[\t\n\f\r ]*([^<]*)", re.DOTALL)
 _STAGE_NAME = re.compile(r"[a-z][a-z0-9\-_.]*")
 _REFERENCE = "https://docs.docker.com/reference/dockerfile/"
 
@@ -126,18 +128,18 @@ class _Parser:
         self._stage = -1
         self._directives: dict[str, str] | None = {}
         self._escape = "\\"
-        self._syntax = ""
+        self._syntax = _syntax_of(self._lines)
 
     def parse(self) -> Source:
         instructions = []
         while self._next < len(self._lines):
             start = self._next + 1
-            text, ended = self._trimmed(self._line().lstrip())
+            text, ended = self._trimmed(self._line().lstrip(WHITE_SPACE))
             if ended and not text:
                 continue
             while not ended and self._next < len(self._lines):
                 continuation = self._line()
-                if continuation.strip() and not continuation.lstrip().startswith("#"):
+                if continuation.strip(WHITE_SPACE) and not continuation.lstrip(WHITE_SPACE).startswith("#"):
                     part, ended = self._trimmed(continuation)
                     text += part
             instructions.append(self._instruction(text, start))
@@ -153,7 +155,7 @@ class _Parser:
         line = self._lines[self._next].rstrip("\r\n")
         self._next += 1
         if self._directives is not None:
-            self._read_directive(line.lstrip())
+            self._read_directive(line.lstrip(WHITE_SPACE))
         return line
 
     def _read_directive(self, line: str) -> None:
@@ -172,12 +174,10 @@ class _Parser:
             if value not in {"\\", "`"}:
                 raise self._error(self._next, f"the escape character cannot be {value!r}", "it is either \\ or `")
             self._escape = value
-        elif name == "syntax":
-            self._syntax = value.partition(" ")[0]
 
     def _trimmed(self, line: str) -> tuple[str, bool]:
         """A line without comment and continuation character, and whether the instruction ends with it."""
-        if line.lstrip().startswith("#"):
+        if line.lstrip(WHITE_SPACE).startswith("#"):
             return "", True
         bare = line.rstrip(" \t")
         if bare.endswith(self._escape) and not bare.endswith(self._escape * 2):
@@ -190,7 +190,7 @@ class _Parser:
             self._stage += 1
         holder = instruction.trigger or instruction
         heredocs: tuple[Heredoc, ...] = ()
-        if holder.keyword in _WITH_HEREDOCS and "<<" in text:
+        if holder.keyword in _WITH_HEREDOCS and not holder.json_form and "<<" in text:
             heredocs = self._heredocs(text, line)
         trigger = instruction.trigger
         if trigger is not None:
@@ -231,7 +231,7 @@ class _Parser:
 
     def _split(self, text: str, line: int) -> Instruction:
         """One instruction without its heredocs."""
-        keyword, *rest = _SPACES.split(text.strip(), maxsplit=1)
+        keyword, *rest = _SPACES.split(text.strip(WHITE_SPACE), maxsplit=1)
         keyword = keyword.upper()
         if keyword not in KEYWORDS:
             near = difflib.get_close_matches(keyword, KEYWORDS, n=1)
@@ -245,18 +245,20 @@ class _Parser:
             triggered = _SPACES.split(arguments, maxsplit=1)[0].upper()
             if triggered in _NEVER_TRIGGERED:
                 raise self._error(line, f"ONBUILD cannot trigger {triggered}")
-            trigger = self._split(arguments, line)
+            # what is wrong in it nobody notices before a stage is built on this one
+            with suppress(DockerfileError):
+                trigger = self._split(arguments, line)
         return Instruction(
-            line, line, keyword, arguments, flags, words, json_form, (), self._stage, text.strip(), trigger
+            line, line, keyword, arguments, flags, words, json_form, (), self._stage, text.strip(WHITE_SPACE), trigger
         )
 
     def _words(self, keyword: str, arguments: str, line: int) -> tuple[tuple[str, ...], bool]:
         command = arguments
         if keyword == "HEALTHCHECK":
-            command = arguments[len(arguments.split(maxsplit=1)[0]) :].lstrip() if arguments else ""
+            command = arguments[len(arguments.split(maxsplit=1)[0]) :].lstrip(WHITE_SPACE) if arguments else ""
         if (keyword in _JSON_OR_TEXT | _JSON_OR_WORDS or keyword == "HEALTHCHECK") and command.startswith("["):
             try:
-                items = json.loads(command)
+                items = json.loads(command, parse_constant=_no_json)
             except (ValueError, RecursionError):
                 items = None  # not JSON: taken as text, as the engine does
             if isinstance(items, list):
@@ -314,17 +316,32 @@ class _Parser:
                 raise self._error(line, f"in {keyword} a name is missing before {word!r}")
 
 
+def _syntax_of(lines: Sequence[str]) -> str:
+    """The frontend that is asked for: among the directives, which here may follow a shebang."""
+    for line in lines[1:] if lines and lines[0].startswith("#!") else lines:
+        match = _DIRECTIVE.fullmatch(line)
+        if match is None or match[1].lower() not in _DIRECTIVES:
+            break
+        if match[1].lower() == "syntax":
+            return match[2].partition(" ")[0]
+    return ""
+
+
+def _no_json(constant: str) -> None:
+    raise ValueError(f"{constant} is Python's, not JSON")
+
+
 def _split_flags(rest: str) -> tuple[tuple[tuple[str, str], ...], str]:
     """The leading `--name[=value]` words, unquoted, and what follows them; `--` ends them."""
     flags: list[tuple[str, str]] = []
     position = 0
     while True:
-        while position < len(rest) and rest[position].isspace():
+        while position < len(rest) and rest[position] in WHITE_SPACE:
             position += 1
         if not rest.startswith("--", position):
-            return tuple(flags), rest[position:].strip()
+            return tuple(flags), rest[position:].strip(WHITE_SPACE)
         word, quote = "", ""
-        while position < len(rest) and (quote or not rest[position].isspace()):
+        while position < len(rest) and (quote or not rest[position] in WHITE_SPACE):
             character = rest[position]
             position += 1
             if character == "\\":
@@ -337,7 +354,7 @@ def _split_flags(rest: str) -> tuple[tuple[tuple[str, str], ...], str]:
             else:
                 word += character
         if word == "--":
-            return tuple(flags), rest[position:].strip()
+            return tuple(flags), rest[position:].strip(WHITE_SPACE)
         name, equals, value = word[2:].partition("=")
         flags.append((name, value if equals else "true"))
 
@@ -350,7 +367,7 @@ def quoted_words(text: str, escape: str) -> tuple[str, ...]:
     while position < len(text):
         character = text[position]
         position += 1
-        if not quote and character.isspace():
+        if not quote and character in WHITE_SPACE:
             if word:
                 words.append(word)
             word = ""

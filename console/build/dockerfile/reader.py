@@ -115,9 +115,9 @@ class Dockerfile:
         """
         text = _collapsed(text.removeprefix("LINK ").removeprefix("ONBUILD "))
         stage = self._stage_of_label(stage_label)
-        numbered = list(self._numbered(stage)) if stage is not None else []
+        numbered = list(self.numbered(stage)) if stage is not None else []
         at_number = numbered[number - 1 : number] if number > 0 else []
-        others = numbered if stage is not None else [one for each in self.stages for one in self._numbered(each)]
+        others = numbered if stage is not None else [one for each in self.stages for one in self.numbered(each)]
         for instruction in [*at_number, *others]:
             if _shown_as(instruction, text):
                 return instruction
@@ -154,15 +154,24 @@ class Dockerfile:
             index = int(match[1])
         return self.stages[index] if index is not None and index < len(self.stages) else None
 
-    def _numbered(self, stage: Stage) -> Iterator[Instruction]:
+    def executed(self, stage: Stage) -> Iterator[Instruction]:
+        """What runs in a stage: the triggers of the stage that it is built on, then its own instructions."""
+        return _executed(self.stages, stage)
+
+    def stage_named(self, name: str) -> Stage | None:
+        """The stage that a `--from` means, by name or number; None where it means an image."""
+        index = _named(self.stages).get(name.lower())
+        if index is None and name.isascii() and name.isdecimal() and len(name) < 9:
+            index = int(name)
+        return self.stages[index] if index is not None and index < len(self.stages) else None
+
+    def numbered(self, stage: Stage) -> Iterator[Instruction]:
         """The instructions that the engine numbers in a stage."""
         if stage.parent_stage is None and stage.image != _SCRATCH:
             yield stage.instructions[0]
+        folder = _work_folder(self.stages, stage.parent_stage) if stage.parent_stage is not None else _SET_OUT[stage.image == _SCRATCH]
         for instruction in _executed(self.stages, stage):
-            if instruction.keyword == "WORKDIR" and posixpath.normpath(instruction.arguments).strip("/") == "":
-                continue  # the root is always there: no step
-            if instruction.keyword in _NUMBERED:
-                yield instruction
+            pass
 
 
 def read_dockerfile(path: Path, build_args: Mapping[str, str] = _NO_ARGS) -> Dockerfile:

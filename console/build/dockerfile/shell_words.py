@@ -12,6 +12,9 @@ from dataclasses import dataclass
 Lookup = Callable[[str], "str | None"]
 """Gives a variable's value, None where it is unset; raises UnknownVariableError where it cannot be known."""
 
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+"""What Go's unicode.IsSpace takes for space; Python's isspace knows four control characters more."""
+_SPACES = frozenset(WHITE_SPACE)
 _SPECIAL_PARAMETERS = frozenset("@*#?-$!")
 _DEEPEST = 64
 
@@ -69,7 +72,7 @@ class _Words:
     def add(self, text: str) -> None:
         """Text whose spaces part words."""
         for character in text:
-            if not character.isspace():
+            if character not in _SPACES:
                 self.add_raw(character)
             elif self._inside and self._word:
                 self.done.append(self._word)
@@ -168,7 +171,7 @@ class _Reader:
         self._position += 1
         if self._peek() == "<":
             self._position += 1
-            while self._peek().isspace():
+            while self._peek() in _SPACES:
                 self._position += 1
         return self._text[start : self._position]
 

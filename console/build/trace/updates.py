@@ -32,8 +32,14 @@ class ProgressGroup:
     """Vertexes to be shown as one."""
 
     id: str
+    """Drawn anew for every build."""
     name: str
     weak: bool
+
+    @property
+    def key(self) -> str:
+        """Tells it from others, the same in every build."""
+        return self.name or self.id
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,8 +62,9 @@ class Dashboard(Screen[None]):
     unread: var[tuple[Notice, ...]] = var((), init=False)
     """Warnings and errors that the user has not opened yet, newest last."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, *, can_race: bool) -> None:
         super().__init__()
+        self._can_race = can_race
         self._bridge = Bridge(store, clock, self)
         self._builds = BuildPane(store.build_logs)
         self._app_pane = AppPane(store.app_log)
@@ -72,7 +73,7 @@ class Dashboard(Screen[None]):
         yield HeaderBar().data_bind(Dashboard.state, Dashboard.now)
         with Horizontal(id="figures"):
             yield Pipeline(id="pipeline").data_bind(Dashboard.state, Dashboard.now)
-            yield Compare(id="compare").data_bind(Dashboard.state, Dashboard.now)
+            yield Compare(can_race=self._can_race, id="compare").data_bind(Dashboard.state, Dashboard.now)
         with Horizontal(id="panes"):
             yield self._builds.data_bind(Dashboard.state, Dashboard.now)
             yield self._app_pane.data_bind(Dashboard.state, Dashboard.now)
@@ -146,20 +147,16 @@ class Dashboard(Screen[None]):
     def action_help(self) -> None:
         from console.ui.screens.help import HelpScreen
 
-        self.app.push_screen(HelpScreen())
+        self.app.push_screen(HelpScreen(self.state))
 
     def action_notices(self) -> None:
         from console.ui.screens.notices import NoticesScreen
 
         self.unread = ()
-        self.app.push_screen(NoticesScreen(self.state.notices))
+        self.app.push_screen(NoticesScreen(self.state))
 
 
 def _added(before: tuple[Notice, ...], after: tuple[Notice, ...]) -> tuple[Notice, ...]:
-    if not before:
-        return after
-    last = before[-1]
-    for index in range(len(after) - 1, -1, -1):
-        if after[index] is last:
-            return after[index + 1 :]
-    return after
+    """The notices that were not there before; older ones may have gone meanwhile, from either end."""
+    known = set(map(id, before))
+    return tuple(notice for notice in after if id(notice) not in known)

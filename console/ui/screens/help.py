@@ -11,6 +11,9 @@ from textual.content import Content
 from textual.screen import ModalScreen
 from textual.widgets import Static
 
+from console.format import printable
+from console.state.app_state import AppState
+from console.state.words import INEXACT, builder_words
 from console.ui.commands import KEYS, LOG_KEYS, Command, key_names
 from console.ui.lines import MUTED, fit, text
 
@@ -24,6 +27,7 @@ _WORDS = (
     ("swap", "the old container out, the new one in"),
     ("ready", "the new container until it answers"),
     ("stale", "the base was built from other inputs than those on disk now"),
+    ("left", "what earlier builds like it took, minus what this one has taken so far"),
     ("n", "how many measured builds a median is made of"),
 )
 _SIGNS = (
@@ -33,7 +37,8 @@ _SIGNS = (
     ("○", "waiting"),
     ("✖", "failed"),
     ("⊘", "cancelled"),
-    ("!", "needs your attention; in the log: written to stderr"),
+    ("!", "needs your attention; in the log: written to stderr, or a remark of the builder"),
+    ("≈", "a time that the builder did not tell: when its lines arrived here"),
     ("↶", "went back to the container before"),
 )
 _KEY = 18
@@ -46,19 +51,24 @@ class HelpScreen(ModalScreen[None]):
         Binding("escape,question_mark,q", "dismiss_help", "close", tooltip="Back to the dashboard"),
     ]
 
+    def __init__(self, state: AppState) -> None:
+        super().__init__()
+        self._state = state
+
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog") as dialog:
             dialog.border_title = "Help"
             dialog.border_subtitle = "esc closes"
-            yield Static(help_text(), classes="body")
+            yield Static(help_text(self._state), classes="body")
 
     def action_dismiss_help(self) -> None:
         self.dismiss()
 
 
-def help_text() -> Content:
+def help_text(state: AppState) -> Content:
     """The page."""
     lines: list[Content] = [
+        *_builder_lines(state),
         _heading("Keys"),
         *map(_key_line, KEYS),
         _pair("ctrl+p", "The palette: every command by name"),
@@ -70,6 +80,17 @@ def help_text() -> Content:
     return text("\n").join(lines)
 
 
+def _builder_lines(state: AppState) -> list[Content]:
+    """How images are built on this engine, why so, and what that way cannot do."""
+    engine, builder = state.engine, state.builder
+    if engine is None or builder is None:
+        return []
+    way = text("  ", (builder_words(engine, builder), "bold"), (f" – {printable(builder.reason)}", MUTED))
+    lines = [_heading("How images are built"), way, *(_pair("!", printable(limit)) for limit in builder.limits)]
+    lines += [] if builder.exact else [_pair("≈", INEXACT.removeprefix("≈ "))]
+    return [*lines, text("")]
+
+
 def _heading(words: str) -> Content:
     return text((words, "bold $primary"))
 
@@ -79,4 +100,4 @@ def _key_line(command: Command) -> Content:
 
 
 def _pair(left: str, right: str) -> Content:
-    return text(fit(text(("  ", ""), (left, "bold")), _KEY), (right, MUTED))
+    return text(fit(text(("  ", ""), (left, "bold")), _KEY - 1), " ", (right, MUTED))

@@ -1,4 +1,4 @@
-"""Every error and remark of the session, newest first, for as long as one wants to read."""
+"""Every error and remark of the session, newest first, and what the builder remarks on the Dockerfiles."""
 
 from __future__ import annotations
 
@@ -12,7 +12,9 @@ from textual.screen import ModalScreen
 from textual.widgets import Static
 
 from console.format import clock_time, plural, printable
-from console.state.app_state import Notice
+from console.model import Target
+from console.state.app_state import AppState, BuildView, Notice
+from console.state.words import warning_lines
 from console.ui.lines import MUTED, text
 from console.ui.widgets.notice_line import MARKS
 
@@ -24,15 +26,22 @@ class NoticesScreen(ModalScreen[None]):
         Binding("escape,e,q", "dismiss_notices", "close", tooltip="Back to the dashboard"),
     ]
 
-    def __init__(self, notices: tuple[Notice, ...]) -> None:
+    def __init__(self, state: AppState) -> None:
         super().__init__()
-        self._notices = notices
+        self._notices = state.notices
+        self._builds = [build for build in map(state.build_of, Target) if build is not None and build.warnings]
 
     def compose(self) -> ComposeResult:
         with VerticalScroll(classes="dialog") as dialog:
-            dialog.border_title = plural(len(self._notices), "notice")
+            remarks = sum(len(build.warnings) for build in self._builds)
+            on_files = f", {plural(remarks, 'remark')} on Dockerfiles" if remarks else ""
+            dialog.border_title = plural(len(self._notices), "notice") + on_files
             dialog.border_subtitle = "esc closes"
-            yield Static(notices_text(self._notices), classes="body")
+            yield Static(text("\n\n").join(self._parts()), classes="body")
+
+    def _parts(self) -> list[Content]:
+        remarks = [remarks_text(build) for build in self._builds]
+        return [notices_text(self._notices), *remarks] if self._notices or not remarks else remarks
 
     def action_dismiss_notices(self) -> None:
         self.dismiss()
@@ -43,6 +52,15 @@ def notices_text(notices: tuple[Notice, ...]) -> Content:
     if not notices:
         return text(("Nothing to report.", MUTED))
     return text("\n\n").join([_entry(notice) for notice in reversed(notices)])
+
+
+def remarks_text(build: BuildView) -> Content:
+    """What the builder remarked on the Dockerfile of a build."""
+    lines = [text((f"! Remarks of the builder, {build.target.value} build #{build.number}", "bold $warning"))]
+    for warning in build.warnings:
+        first, *more = warning_lines(warning)
+        lines += [text(f"  {first}"), *(text((f"  {line}", MUTED)) for line in more)]
+    return text("\n").join(lines)
 
 
 def _entry(notice: Notice) -> Content:

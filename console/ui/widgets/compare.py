@@ -8,6 +8,8 @@ from console.format import age, duration, percent, printable, speedup
 from console.measurements import Comparison, OtherMeasurement, StageTime, TrackSummary
 from console.model import BuildStatus, StepStatus, Track
 from console.state.app_state import AppState, BuildView
+from console.state.outlook import build_outlook
+from console.state.words import INEXACT, short_outlook, took
 from console.ui.lines import FAINT, MUTED, bar, column, fit, keep, spread, text, trend
 from console.ui.widgets.panel import Panel
 
@@ -23,13 +25,19 @@ _MISSING_HERE = {
 _NARROW = 50
 _NAME = 17
 """Cells of a stage's name where a bar is drawn beside it."""
+_NOTHING_MS = 0.5
+"""Below it a figure reads 0 ms."""
 
 
 class Compare(Panel, can_focus=True):
     """The comparison of one scenario, and the legacy race while it runs."""
 
     BORDER_TITLE = "Legacy vs split"
-    SLICES = ("comparison", "legacy_build")
+    SLICES = ("comparison", "legacy_build", "builder")
+
+    def __init__(self, *, can_race: bool, id: str | None = None) -> None:  # noqa: A002 - Textual's name
+        super().__init__(id=id)
+        self._can_race = can_race
 
     @property
     def live(self) -> bool:
@@ -42,28 +50,32 @@ class Compare(Panel, can_focus=True):
             self.border_title = f"Legacy vs split — {comparison.scenario.value.replace('-', ' ')}"
 
     def rows(self, width: int, height: int) -> list[Content]:
-        return compare_rows(self.state, self.now, width, height)
+        return compare_rows(self.state, self.now, width, height, can_race=self._can_race)
 
 
-def compare_rows(state: AppState, now: float, width: int, height: int) -> list[Content]:
-    """The panel's rows, the least important left out where `height` does not hold them all."""
+def compare_rows(state: AppState, now: float, width: int, height: int, *, can_race: bool = True) -> list[Content]:
+    """The panel's rows, the least important left out where `height` does not hold them all.
+
+    `can_race` is whether the project has a legacy Dockerfile.
+    """
+    exact = state.builder is None or state.builder.exact
     comparison = state.comparison
     race = state.legacy_build
     racing = race if race is not None and race.status is BuildStatus.RUNNING else None
     if comparison is None or (comparison.legacy is None and comparison.split is None):
         elsewhere = comparison.elsewhere if comparison is not None else ()
-        return keep(_nothing_measured(racing, elsewhere, now, width), height)
+        return keep(_nothing_measured(racing, elsewhere, now, width, can_race=can_race), height)
     rows: list[tuple[int, Content]] = []
     columns = _columns(width)
     slowest = max((stage.legacy_ms or 0.0 for stage in comparison.stages), default=0.0)
     rows.append((4, _head_row(columns)))
-    rows += [(5, _stage_row(stage, slowest, columns)) for stage in comparison.stages]
+    rows += [(5, _stage_row(stage, slowest, columns, exact=exact)) for stage in comparison.stages if _says_much(stage)]
     rows.append((0, _total_row(comparison, columns)))
-    rows.append((7, text("")))
+    rows.append((7, text("") if exact else fit(text((INEXACT, FAINT)), width)))
     scale = _scale(comparison, racing, now)
-    legacy = _track_row(Track.LEGACY, comparison, scale, now, width)
+    legacy = _track_row(Track.LEGACY, comparison, scale, now, width, can_race=can_race)
     rows.append((1, _race_row(racing, comparison.split, scale, now, width) if racing else legacy))
-    rows.append((1, _track_row(Track.SPLIT, comparison, scale, now, width)))
+    rows.append((1, _track_row(Track.SPLIT, comparison, scale, now, width, can_race=can_race)))
     if comparison.targets:
         rows.append((2, _targets_row(comparison, width)))
     if comparison.saved_today_ms > 0 or comparison.base_cost_today_ms > 0:
@@ -80,24 +92,26 @@ def _scale(comparison: Comparison, racing: BuildView | None, now: float) -> floa
 
 
 def _nothing_measured(
-    racing: BuildView | None, elsewhere: tuple[OtherMeasurement, ...], now: float, width: int
+    racing: BuildView | None, elsewhere: tuple[OtherMeasurement, ...], now: float, width: int, *, can_race: bool
 ) -> list[tuple[int, Content]]:
-    legacy = _missing_row(Track.LEGACY, elsewhere, width)
+    legacy = _missing_row(Track.LEGACY, elsewhere, width, can_race=can_race)
     if racing is not None:
         legacy = _race_row(racing, None, 0.0, now, width)
     return [
         (0, fit(text(("Nothing measured yet", "bold")), width)),
         (3, text("")),
         (1, legacy),
-        (1, _missing_row(Track.SPLIT, elsewhere, width)),
+        (1, _missing_row(Track.SPLIT, elsewhere, width, can_race=can_race)),
         (4, text("")),
-        (4, fit(text(("A race is a real build; x cancels it.", FAINT)), width)),
+        *([(4, fit(text(("A race is a real build; x cancels it.", FAINT)), width))] if can_race else []),
         (4, fit(text(("No figure here is ever estimated.", FAINT)), width)),
     ]
 
 
-def _missing_row(track: Track, elsewhere: tuple[OtherMeasurement, ...], width: int) -> Content:
+def _missing_row(track: Track, elsewhere: tuple[OtherMeasurement, ...], width: int, *, can_race: bool) -> Content:
     words, more = _MISSING[track]
+    if track is Track.LEGACY and not can_race:
+        words, more, elsewhere = "config.toml has no [legacy]", " Dockerfile to race against", ()
     other = next((measured for measured in elsewhere if measured.track is track), None)
     if other is not None:
         scenario = other.scenario.value.replace("-", " ")
@@ -117,12 +131,19 @@ def _head_row(columns: tuple[int, int, int, int]) -> Content:
     return text(fit(text((names[0], MUTED)), columns[0]), *cells)
 
 
-def _stage_row(stage: StageTime, scale: float, columns: tuple[int, int, int, int]) -> Content:
-    split = "in base" if stage.in_base else duration(stage.split_ms)
+def _says_much(stage: StageTime) -> bool:
+    """Whether a row has a figure that is not 0, or tells that the base has what was not measured elsewhere."""
+    if stage.in_base and stage.legacy_ms is None:
+        return True
+    return max(stage.legacy_ms or 0.0, 0.0 if stage.in_base else stage.split_ms or 0.0) >= _NOTHING_MS
+
+
+def _stage_row(stage: StageTime, scale: float, columns: tuple[int, int, int, int], *, exact: bool) -> Content:
+    split = "in base" if stage.in_base else took(stage.split_ms, exact=exact)
     saved = None
     if stage.legacy_ms is not None and (stage.in_base or stage.split_ms is not None):
         saved = stage.legacy_ms - (0.0 if stage.in_base else stage.split_ms or 0.0)
-    gained = duration(saved) if saved is not None and saved >= 1 else "–"
+    gained = took(saved, exact=exact) if saved is not None and saved >= 1 else "–"
     split_style = MUTED if stage.in_base else _COLOUR[Track.SPLIT]
     name = text(printable(stage.stage))
     room = columns[0] - _NAME - 1
@@ -130,7 +151,7 @@ def _stage_row(stage: StageTime, scale: float, columns: tuple[int, int, int, int
         name = text(fit(name, _NAME), (bar((stage.legacy_ms or 0.0) / scale, room), "$track-legacy 55%"))
     return text(
         fit(name, columns[0]),
-        column(duration(stage.legacy_ms), columns[1]),
+        column(took(stage.legacy_ms, exact=exact), columns[1]),
         column(split, columns[2], split_style),
         column(gained, columns[3]),
     )
@@ -149,11 +170,13 @@ def _total_row(comparison: Comparison, columns: tuple[int, int, int, int]) -> Co
     )
 
 
-def _track_row(track: Track, comparison: Comparison, scale: float, now: float, width: int) -> Content:
+def _track_row(
+    track: Track, comparison: Comparison, scale: float, now: float, width: int, *, can_race: bool
+) -> Content:
     colour = _COLOUR[track]
     summary = comparison.legacy if track is Track.LEGACY else comparison.split
     if summary is None:
-        return _missing_row(track, comparison.elsewhere, width)
+        return _missing_row(track, comparison.elsewhere, width, can_race=can_race)
     name = text((f"{track.value:<8}", colour))
     since = age(max(now - summary.last_at, 0))
     if width < _NARROW:
@@ -174,8 +197,9 @@ def _race_row(race: BuildView, split: TrackSummary | None, scale: float, now: fl
     head = text(
         (f"{'legacy':<8}", _COLOUR[Track.LEGACY]), (f"● racing {duration(so_far)}", "bold $accent"), (steps, MUTED)
     )
-    tail = " x cancels"
-    if split is not None and split.median_ms > 0 and so_far > split.median_ms:
+    left = short_outlook(build_outlook(race, now))
+    tail = f" {left}" if left else " x cancels"
+    if not left and split is not None and split.median_ms > 0 and so_far > split.median_ms:
         tail = f" {'already ' if width >= _NARROW else ''}{speedup(so_far / split.median_ms)}"
     room = width - head.cell_length - len(tail) - 2
     drawn = bar(so_far / scale, room) if scale > 0 and room > 3 else ""
@@ -210,9 +234,10 @@ def _targets(comparison: Comparison, *, measured: bool) -> Content:
 
 
 def _today_row(comparison: Comparison, width: int) -> Content:
-    saved = duration(comparison.saved_today_ms)
+    saved = comparison.saved_today_ms
     cost = duration(comparison.base_cost_today_ms)
-    row: list[tuple[str, str]] = [("today    ", MUTED), ("saved ", ""), (saved, "bold $success")]
+    row: list[tuple[str, str]] = [("today    ", MUTED), ("saved " if saved >= 0 else "lost ", "")]
+    row.append((duration(abs(saved)), "bold $success" if saved >= 0 else "bold $warning"))
     if comparison.base_cost_today_ms > 0:
         row += [(" · base cost " if width >= _NARROW else " · base ", MUTED), (cost, "")]
     return fit(text(*row), width)

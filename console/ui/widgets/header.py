@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 from rich.cells import cell_len
 from textual.content import Content
 
 from console.format import age, clock_time, plural, printable
 from console.model import BuildStatus
 from console.state.app_state import AppState
+from console.state.outlook import build_outlook
+from console.state.words import builder_words, short_outlook
 from console.ui.lines import FAINT, MUTED, fit, text
 from console.ui.widgets.panel import Panel
 
 _GAP = 3
+_SHORTENED = ("project", "engine", "watch", "base", "engine", "engine", "base", "project")
+"""Whose words are shortened first where there is not room for all."""
+_RESTORED = ("base", "watch", "engine", "project")
+"""Whose words are made longer again first where there is room left."""
 
 
 class HeaderBar(Panel):
     """One line that says which project on which engine with which base is watched."""
 
-    SLICES = ("project", "engine", "base", "base_build", "watch")
+    SLICES = ("project", "engine", "builder", "base", "base_build", "watch")
 
     DEFAULT_CSS = """
     HeaderBar { dock: top; height: 1; padding: 0 1; background: $surface; }
@@ -31,12 +35,31 @@ class HeaderBar(Panel):
 
 def header_line(state: AppState, now: float, width: int) -> Content:
     """The header for `width` cells: with all it has to say where there is room, in short words where there is not."""
-    for parts in (_long(state, now), _medium(state, now), _short(state, now)):
-        content = list(parts)
-        needed = sum(part.cell_length for part in content) + _GAP * (len(content) - 1)
-        if needed <= width:
-            return _justified(content, width - needed)
-    return fit(text("   ").join(content), width)
+    parts = {
+        "project": _project(state),
+        "engine": _engine(state),
+        "base": [text(("base ", MUTED), *words) for words in _base(state, now)],
+        "watch": _watching(state),
+        "clock": [text((clock_time(now) if now else "--:--:--", MUTED))],
+    }
+    level = dict.fromkeys(parts, 0)
+
+    def spare() -> int:
+        shown = [forms[level[name]].cell_length for name, forms in parts.items() if forms[level[name]]]
+        return width - sum(shown) - _GAP * (len(shown) - 1)
+
+    for name in _SHORTENED:
+        if spare() >= 0:
+            break
+        level[name] = min(level[name] + 1, len(parts[name]) - 1)
+    for name in _RESTORED:  # another part may have made more room than was needed
+        while level[name]:
+            level[name] -= 1
+            if spare() < 0:
+                level[name] += 1
+                break
+    content = [forms[level[name]] for name, forms in parts.items() if forms[level[name]]]
+    return _justified(content, spare()) if spare() >= 0 else fit(text("   ").join(content), width)
 
 
 def _justified(parts: list[Content], spare: int) -> Content:
@@ -48,56 +71,53 @@ def _justified(parts: list[Content], spare: int) -> Content:
     return line
 
 
-def _long(state: AppState, now: float) -> Iterator[Content]:
-    yield text(("splitdeck", "bold $primary"), ("  ", FAINT), (printable(state.project), "bold"))
-    if state.engine is None:
-        yield text(("connecting to the engine…", "$warning"))
-    else:
-        engine = state.engine
-        place = ("  remote", "$warning") if engine.remote else ""
-        yield text((f"{engine.name} {engine.version}", ""), (f"  {engine.builder}", MUTED), place)
-    yield text(("base ", MUTED), *_base(state, now, full=True))
-    yield _watching(state, full=True)
-    yield _clock(now)
+def _project(state: AppState) -> list[Content]:
+    name = printable(state.project)
+    short = name or "splitdeck"
+    return [
+        text(("splitdeck", "bold $primary"), ("  ", FAINT), (name, "bold")),
+        text((short, "bold $primary")),
+        text((short if cell_len(short) <= 16 else short[:15] + "…", "bold $primary")),
+    ]
 
 
-def _medium(state: AppState, now: float) -> Iterator[Content]:
-    yield text((printable(state.project) or "splitdeck", "bold $primary"))
-    if state.engine is None:
-        yield text(("connecting…", "$warning"))
-    else:
-        yield text((f"{state.engine.name} {state.engine.version.partition('.')[0]}", ""))
-    yield text(("base ", MUTED), *_base(state, now, full=True))
-    yield _watching(state, full=False)
-    yield _clock(now)
+def _engine(state: AppState) -> list[Content]:
+    engine = state.engine
+    if engine is None:
+        return [text((words, "$warning")) for words in ("connecting to the engine…", "connecting…")]
+    place = ("  remote", "$warning") if engine.remote else ""
+    name, version = printable(engine.name), printable(engine.version).partition("+")[0]
+    how = (f"  {builder_words(engine, state.builder)}", MUTED)
+    major_minor = ".".join(version.split(".")[:2])
+    return [
+        text(f"{name} {version}", how, place),
+        text(f"{name} {major_minor}", how, place),
+        text(f"{name} {major_minor}", place),
+        text(""),
+    ]
 
 
-def _short(state: AppState, now: float) -> Iterator[Content]:
-    name = printable(state.project) or "splitdeck"
-    yield text((name if cell_len(name) <= 16 else name[:15] + "…", "bold $primary"))
-    if state.engine is None:
-        yield text(("connecting…", "$warning"))
-    yield text(("base ", MUTED), *_base(state, now, full=False))
-    yield _watching(state, full=False)
-    yield _clock(now)
-
-
-def _base(state: AppState, now: float, *, full: bool) -> list[tuple[str, str]]:
+def _base(state: AppState, now: float) -> list[list[tuple[str, str]]]:
+    """What is said of the base, in fewer and fewer words."""
     build = state.base_build
     if build is not None and build.status is BuildStatus.RUNNING:
-        return [("● building ", "$accent"), (age(max(now - build.started_at, 0)), "$accent")]
+        building = [("● building ", "$accent"), (age(max(now - build.started_at, 0)), "$accent")]
+        left = short_outlook(build_outlook(build, now))
+        return [[*building, (f" · {left}", "$accent")], building] if left else [building]
     base = state.base
     if base is None:
-        return [("…", MUTED)]
+        return [[("…", MUTED)]]
     if not base.present:
-        return [("✖ missing", "bold $error"), (", b builds it" if full else "", MUTED)]
-    version = base_version(base.reference)
+        missing = ("✖ missing", "bold $error")
+        return [[missing, (", b builds it", MUTED)], [missing]]
+    version = (f"{base_version(base.reference)} ", "")
     since = age(max(now - base.created_at, 0)) if base.created_at else ""
     if base.stale_files:
-        what = f"! stale: {plural(len(base.stale_files), 'input')} changed" if full else "! stale"
-        return [(f"{version} ", ""), (what, "bold $warning")]
-    words = [(f"{version} ", ""), ("✔ fresh" if full else "✔", "$success")]
-    return [*words, (f" {since}", MUTED)] if full and since else words
+        inputs = plural(len(base.stale_files), "input")
+        words = (f"! stale: {inputs} changed", f"! stale: {inputs}", "! stale")
+        return [[version, (said, "bold $warning")] for said in words]
+    fresh = [version, ("✔ fresh", "$success")]
+    return [*([[*fresh, (f" {since}", MUTED)]] if since else []), fresh, [version, ("✔", "$success")]]
 
 
 def base_version(reference: str) -> str:
@@ -109,16 +129,13 @@ def base_version(reference: str) -> str:
     return printable(tail.partition(":")[2] or "latest")
 
 
-def _watching(state: AppState, *, full: bool) -> Content:
+def _watching(state: AppState) -> list[Content]:
     watch = state.watch
     if watch.paused:
-        return text(("‖ paused", "bold $warning"), (", p goes on" if full else "", MUTED))
+        paused = ("‖ paused", "bold $warning")
+        return [text(paused, (", p goes on", MUTED)), text(paused)]
     if not watch.active:
-        return text(("○ not watching yet" if full else "○ not watching", MUTED))
+        return [text(("○ not watching yet", MUTED)), text(("○ not watching", MUTED))]
     files = plural(watch.files, "file")
-    how = " by polling" if watch.polling and full else ""
-    return text(("● ", "$success"), (f"watching {files}{how}" if full else files, ""))
-
-
-def _clock(now: float) -> Content:
-    return text((clock_time(now) if now else "--:--:--", MUTED))
+    how = " by polling" if watch.polling else ""
+    return [text(("● ", "$success"), words) for words in (f"watching {files}{how}", files)]

@@ -18,7 +18,7 @@ from textual.selection import Selection
 from textual.strip import Strip
 
 from console.format import clock_time
-from console.state.logs import MARKER, LogLine, LogRing
+from console.state.logs import MARKER, REMARK, LogLine, LogRing
 from console.ui.widgets.log_search import LogSearch
 from console.ui.widgets.log_text import LONGEST, clean, to_text
 
@@ -278,7 +278,7 @@ class LogView(ScrollView, can_focus=True):
     def _gutter(self, line: LogLine, width: int) -> list[Segment]:
         quiet = self.get_component_rich_style("log--gutter")
         parts = [Segment(f"{clock_time(line.at)} ", quiet)] if width >= _TIME_FROM_WIDTH else []
-        if line.origin == "stderr":
+        if line.origin in {"stderr", REMARK}:
             parts.append(Segment("! ", self.get_component_rich_style("log--error")))
         elif line.origin == "stdout":
             parts.append(Segment("  ", quiet))

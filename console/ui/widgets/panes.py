@@ -11,10 +11,12 @@ from textual.content import Content
 from textual.message import Message
 from textual.reactive import var
 
-from console.format import age, duration, printable, size
+from console.format import age, duration, plural, printable, size
 from console.model import BuildStatus, ContainerStatus, Target
 from console.state.app_state import AppState, BuildView
 from console.state.logs import LogRing
+from console.state.outlook import build_outlook
+from console.state.words import short_outlook
 from console.ui.lines import FAINT, MUTED, fit, text
 from console.ui.widgets.log_area import LogArea
 from console.ui.widgets.panel import Panel
@@ -100,6 +102,19 @@ def _began(target: Target, before: AppState, after: AppState) -> bool:
     return new is not None and (old is None or old.number != new.number)
 
 
+def build_title(build: BuildView | None, target: Target, now: float) -> Content:
+    """The build pane's title: which build, how much longer it takes, and whether the builder has remarks."""
+    if build is None:
+        return text("Build  ", target.value)
+    title = text("Build  ", (f"#{build.number} ", "$primary"), target.value)
+    if outlook := short_outlook(build_outlook(build, now)):
+        title = text(title, (f" · {outlook}", "$accent" if build.status is BuildStatus.RUNNING else "$warning"))
+    if build.warnings:
+        count = plural(len(build.warnings), "warning")
+        title = text(title, (f" · ! {count}", "$warning"), (", e shows", MUTED))
+    return title
+
+
 class BuildPane(Vertical):
     """Steps and output of one build: whichever began last, or the one that the user picked."""
 
@@ -114,6 +129,7 @@ class BuildPane(Vertical):
         super().__init__(id="build")
         self._rings = rings
         self._pinned = False
+        self._title: Content | None = None
         self.tabs = BuildTabs()
         self.steps = StepsView()
         self.log_area = LogArea(rings[Target.APP], empty="no build output yet")
@@ -128,10 +144,19 @@ class BuildPane(Vertical):
         self.shown, self._pinned = target_to_show(self.shown, pinned=self._pinned, before=before, after=after)
         self._show()
 
-    def _show(self) -> None:
+    def watch_now(self) -> None:
         build = self.state.build_of(self.shown)
-        self.steps.build = build
-        self.border_title = text("Build  ", (f"#{build.number} " if build else "", "$primary"), self.shown.value)
+        if build is not None and build.usual is not None and build.status is BuildStatus.RUNNING:
+            self._show_title()
+
+    def _show(self) -> None:
+        self.steps.build = self.state.build_of(self.shown)
+        self._show_title()
+
+    def _show_title(self) -> None:
+        title = build_title(self.state.build_of(self.shown), self.shown, self.now)
+        if self._title is None or not title.is_same(self._title):
+            self.border_title = self._title = title
 
     def watch_shown(self, target: Target) -> None:
         self._show()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from textual.content import Content
 
-from console.format import clock_time, duration, plural, printable, size
-from console.model import BuildStatus, ContainerStatus, StepStatus
+from console.format import clock_time, duration, plural, printable
+from console.model import BuildStatus, CauseKind, ContainerStatus, StepStatus
 from console.state.app_state import AppState, BuildView, ContainerView, PipelineView
+from console.state.outlook import build_outlook
+from console.state.words import SLOW_MS, cause_words, context_words, short_outlook
 from console.ui.lines import FAINT, MUTED, bar, column, fit, keep, paths, spread, text
 from console.ui.widgets.panel import Panel
 
@@ -66,6 +68,7 @@ def pipeline_rows(state: AppState, now: float, width: int, height: int) -> list[
         for phase in phases
         if phase.name != "wait" or (phase.ms or 0) >= NOTABLE_WAIT_MS
     ]
+    rows += [(5, row) for row in _cause(state.app_build, pipeline, width)]
     rows.append((9, text("")))
     rows.append((1, _headline(state, now, width)))
     rows += [(0, row) for row in running_rows(state, width)]
@@ -97,7 +100,7 @@ def phases_of(state: AppState, now: float) -> list[Phase]:
             so_far if in_build else pipeline.build_ms,
             running=in_build,
             failed=broke_in == "build",
-            notes=_build_notes(build),
+            notes=_build_notes(build, now),
         ),
         Phase("swap", so_far if pipeline.phase == "swap" else pipeline.swap_ms, running=pipeline.phase == "swap"),
         Phase(
@@ -114,11 +117,11 @@ def phases_of(state: AppState, now: float) -> list[Phase]:
 def _context_notes(build: BuildView | None) -> tuple[str, ...]:
     if build is None or build.context is None:
         return ()
-    files = plural(build.context.files, "file")
-    return f"{files}, {size(build.context.size_bytes)}", files
+    unsent = replace(build.context, sent_bytes=None)
+    return context_words(build.context), context_words(unsent), plural(build.context.files, "file")
 
 
-def _build_notes(build: BuildView | None) -> tuple[str, ...]:
+def _build_notes(build: BuildView | None, now: float) -> tuple[str, ...]:
     if build is None or not build.instructions:
         return ()
     steps = build.instructions
@@ -126,7 +129,9 @@ def _build_notes(build: BuildView | None) -> tuple[str, ...]:
     total = max(max(step.total for step in steps), len(steps))
     cached = sum(step.cached for step in steps)
     counted = f"{done}/{total}"
-    return (f"{counted} ⚡{cached}", counted) if cached else (counted,)
+    forms = (f"{counted} ⚡{cached}", counted) if cached else (counted,)
+    outlook = short_outlook(build_outlook(build, now)) if build.status is BuildStatus.RUNNING else ""
+    return (*(f"{form} · {outlook}" for form in forms), outlook, counted) if outlook else forms
 
 
 def _title(pipeline: PipelineView, build: BuildView | None, width: int) -> Content:
@@ -167,8 +172,22 @@ def _phase_row(phase: Phase, scale: float, width: int) -> Content:
     return text(name, middle, figure)
 
 
+def _cause(build: BuildView | None, pipeline: PipelineView, width: int) -> list[Content]:
+    """Why the build rebuilt what it did, where that took time that anyone would like back."""
+    if build is None or build.batch != pipeline.batch or sum(cause.cost_ms for cause in build.causes) < SLOW_MS:
+        return []
+    root = next((cause for cause in build.causes if cause.kind is not CauseKind.PARENT), None)
+    if root is None:
+        return []
+    why, step = cause_words(root), f"  {printable(root.step)}"
+    return [fit(text((f"{'because':<{_NAME}}", MUTED), "  ", why, (step, FAINT)), width)]
+
+
 def _headline(state: AppState, now: float, width: int) -> Content:
     pipeline = state.pipeline
+    if pipeline.batch is None and pipeline.phase == "served":
+        spent = (pipeline.context_ms, pipeline.build_ms, pipeline.swap_ms, pipeline.ready_ms)
+        return spread(text(("build to ready", "bold")), text((duration(sum(ms or 0.0 for ms in spent)), "bold")), width)
     if pipeline.save_to_ready_ms is not None:
         return spread(
             text(("save-to-ready", "bold")), text((duration(pipeline.save_to_ready_ms), "bold $success")), width

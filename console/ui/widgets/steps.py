@@ -13,9 +13,11 @@ from textual.strip import Strip
 from textual.visual import Visual
 
 from console.format import clock_time, duration, plural, printable, short_id, size
-from console.model import BuildStatus, Step, StepFailure, StepKind, StepStatus
+from console.model import BuildStatus, Cause, CauseKind, Step, StepFailure, StepKind, StepStatus
 from console.state.app_state import BuildView
-from console.ui.lines import FAINT, MUTED, bar, column, fit, spread, text
+from console.state.outlook import Outlook, build_outlook, step_outlook
+from console.state.words import INEXACT, cause_words, outlook_words, short_outlook, telling_causes, took
+from console.ui.lines import FAINT, MUTED, bar, column, fit, spread, text, wrapped
 from console.ui.widgets.log_text import clean
 
 _MARKS: dict[StepStatus, tuple[str, str]] = {
@@ -28,6 +30,8 @@ _MARKS: dict[StepStatus, tuple[str, str]] = {
 }
 _MARK = 10
 _FIGURE = 9
+_SHORTEST_NAME = 12
+"""Cells of a step's name that a remark beside it has to leave."""
 _QUICK_MS = 100.0
 """The builder's own doing is shown from this time on; below it, it is summed up in one row."""
 _PREFIX = re.compile(r"^\[[^\]]*\]\s*")
@@ -108,12 +112,14 @@ def step_rows(build: BuildView | None, now: float, width: int) -> tuple[list[Con
     rows: list[Content] = []
     attention = -1
     quick = [step for step in build.steps if _is_quick(step)]
+    causes = {cause.step: cause for cause in telling_causes(build.causes)}
+    figure = _FIGURE if build.exact else _FIGURE + 2
     for step in build.steps:
         if step in quick:
             continue
         if step.status is StepStatus.RUNNING and attention < 0:
             attention = len(rows)
-        rows.append(_step_row(step, now, width))
+        rows += _step_rows(step, build, causes.get(step.name), now, width, figure)
         if build.failure is not None and step.status is StepStatus.FAILED:
             attention = len(rows) - 1
             rows += _failure_rows(build.failure, width)
@@ -121,10 +127,12 @@ def step_rows(build: BuildView | None, now: float, width: int) -> tuple[list[Con
         attention = len(rows)
         rows += _failure_rows(build.failure, width)
     if quick and build.status is not BuildStatus.RUNNING:
-        total = sum(step.duration_ms for step in quick)
+        total = took(sum(step.duration_ms for step in quick), exact=build.exact)
         name = text((f"{'':<{_MARK}}", ""), (plural(len(quick), "builder step"), FAINT))
-        rows.append(spread(name, column(duration(total), _FIGURE, FAINT), width))
-    rows.append(_summary_row(build, now, width))
+        rows.append(spread(name, column(total, figure, FAINT), width))
+    if not build.exact:
+        rows += wrapped("", INEXACT, FAINT, width)
+    rows += _summary_rows(build, now, width)
     return rows, attention
 
 
@@ -133,7 +141,10 @@ def _is_quick(step: Step) -> bool:
     return step.kind is not StepKind.INSTRUCTION and settled and step.duration_ms < _QUICK_MS
 
 
-def _step_row(step: Step, now: float, width: int) -> Content:
+def _step_rows(
+    step: Step, build: BuildView, cause: Cause | None, now: float, width: int, figure_width: int
+) -> list[Content]:
+    """A step's row; what there is to say of it beside its name, or below where there is no room."""
     mark, style = _MARKS[step.status]
     place = f"{step.number}/{step.total}" if step.number else ""
     if step.stage_label and width >= 60 and place:
@@ -143,43 +154,66 @@ def _step_row(step: Step, now: float, width: int) -> Content:
     if running and step.started_at is not None:
         ms = max(ms, (now - step.started_at) * 1000)
     pending = step.status in {StepStatus.PENDING, StepStatus.CACHED}
-    figure = column("" if pending and ms < 1 else duration(ms), _FIGURE, style if running else "")
+    spent = "" if pending and ms < 1 else took(ms, exact=step.exact)
+    figure = column(spent, figure_width, style if running else "")
     name = _PREFIX.sub("", printable(step.name)) if step.number else printable(step.name)
     failed = step.status is StepStatus.FAILED
     title = (name, "bold $error" if failed else MUTED if pending or not step.number else "")
     head = text((mark, style), " " * max(1, _MARK - text(mark).cell_length), (f"{place:<5} " if place else "", FAINT))
-    doing = _progress(step, 8) if running else text("")
-    room = width - head.cell_length - _FIGURE - (doing.cell_length + 1 if doing else 0)
-    return text(head, fit(text(title), room), " " if doing else "", doing, figure)
+    outlook = step_outlook(build.usual, step, now)
+    doing = _progress(step, outlook, 8) if running else text("")
+    room = width - head.cell_length - figure.cell_length - (doing.cell_length + 1 if doing else 0)
+    notes = [] if cause is None else [(cause_words(cause), MUTED)]
+    if outlook.usually_ms is not None:
+        notes.insert(0, (outlook_words(outlook), "$warning"))
+    beside, below = text(title), []
+    for note, note_style in notes:
+        said = text((f" — {note}", note_style))
+        if beside.cell_length + said.cell_length <= room:
+            beside = text(beside, said)
+        elif cause is not None and cause.kind is CauseKind.PARENT and room - said.cell_length >= _SHORTEST_NAME:
+            beside = text(fit(beside, room - said.cell_length), said)
+        else:
+            below += wrapped(" " * _MARK + "└ ", note, note_style, width)
+    return [text(head, fit(beside, room), " " if doing else "", doing, figure), *below]
 
 
-def _progress(step: Step, width: int) -> Content:
+def _progress(step: Step, outlook: Outlook, width: int) -> Content:
+    left = (f" {short_outlook(outlook)}" if outlook.left_ms is not None else "", "$accent")
     if step.total_bytes > 0:
         share = step.current_bytes / step.total_bytes
         drawn = bar(share, width)
-        return text((drawn, "$accent"), ("·" * (width - len(drawn)), FAINT), (f" {size(step.current_bytes)}", MUTED))
-    return text((printable(step.detail), MUTED)) if step.detail else text("")
+        rest = ("·" * (width - len(drawn)), FAINT)
+        return text((drawn, "$accent"), rest, (f" {size(step.current_bytes)}", MUTED), left)
+    return text((printable(step.detail), MUTED), left)
 
 
 def _failure_rows(failure: StepFailure, width: int) -> list[Content]:
-    edge = ("  ┃ ", "$error")
+    """The place, the instruction, what was wrong and the last output: wrapped, because every word may be needed."""
+    edge = text(("  ┃ ", "$error"))
     rows: list[Content] = []
     if failure.dockerfile:
         place = printable(failure.dockerfile) + (f":{failure.line}" if failure.line else "")
         rows.append(fit(text(edge, (place, "bold underline")), width))
     for offset, line in enumerate(failure.source):
         number = f"{failure.line + offset:>4} " if failure.line else ""
-        rows.append(fit(text(edge, (number, FAINT), (clean(line), "$foreground")), width))
-    rows.append(fit(text(edge, (printable(failure.message), "bold $error")), width))
-    rows += [fit(text(edge, (clean(line), MUTED)), width) for line in failure.output]
+        rows += wrapped(
+            text(edge, (number, FAINT)), clean(line), "$foreground", width, below=text(edge, " " * len(number))
+        )
+    rows += wrapped(edge, printable(failure.message), "bold $error", width, below=edge)
+    for line in failure.output:
+        rows += wrapped(edge, clean(line), MUTED, width, below=edge) or [fit(edge, width)]
     return rows
 
 
-def _summary_row(build: BuildView, now: float, width: int) -> Content:
+def _summary_rows(build: BuildView, now: float, width: int) -> list[Content]:
+    outlook = build_outlook(build, now)
     if build.status is BuildStatus.RUNNING:
         so_far = max(now - build.started_at, 0.0) * 1000
         left = text((f"● since {clock_time(build.started_at)}", "$accent"))
-        return spread(left, column(duration(so_far), _FIGURE, "bold $accent"), width)
+        if remark := short_outlook(outlook):
+            left = text(left, (f" · {remark}", "$accent"))
+        return [spread(left, column(duration(so_far), _FIGURE, "bold $accent"), width)]
     words = {
         BuildStatus.OK: ("✔ built", "bold $success"),
         BuildStatus.FAILED: ("✖ failed", "bold $error"),
@@ -187,6 +221,6 @@ def _summary_row(build: BuildView, now: float, width: int) -> Content:
     }
     image = f"  {short_id(build.image_id)}" if build.image_id else ""
     image += f"  {size(build.size_bytes)}" if build.size_bytes else ""
-    return spread(
-        text(words[build.status], (image, MUTED)), column(duration(build.duration_ms), _FIGURE, "bold"), width
-    )
+    figure = column(duration(build.duration_ms), _FIGURE, "bold")
+    summary = spread(text(words[build.status], (image, MUTED)), figure, width)
+    return [*wrapped("", outlook_words(outlook), "$warning", width), summary]

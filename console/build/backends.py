@@ -1,0 +1,82 @@
+"""From the choice of a way to build to the thing itself: probes, the choice (`backend`), and its parts put together."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from console.build.api import LinesBackend, TarBackend
+from console.build.backend import BuildxProbe, SessionProbe, buildx_needed_for, choose_backend
+from console.build.buildkit_session.control import open_control
+from console.build.buildkit_session.transport import SessionUnavailableError
+from console.build.buildx import BuildxBackend
+from console.build.probes import probe_buildx
+from console.build.request import Backend, BuildObserver, BuildRequest
+from console.build.solve import SolveBackend
+from console.build.trace.classic import ClassicTrace
+from console.build.trace.podman import PodmanTrace
+from console.config import Config
+from console.engine import Engine
+from console.model import BuilderInfo, BuildOutcome, Clock
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+
+def open_backend(engine: Engine, config: Config, clock: Clock) -> tuple[BuilderInfo, Backend]:
+    """Chooses how this project's images are built on an engine; blocks for the questions that this takes.
+
+    Raises:
+        BuildError: If the configuration needs what is not there.
+        EngineUnreachableError: If the engine goes away.
+    """
+    session = probe_session(engine)
+    needs_buildx = bool(buildx_needed_for(config.build, engine.info)) or not session.available
+    buildx = probe_buildx(engine.command_environment()) if needs_buildx else BuildxProbe(None)
+    chosen = choose_backend(config.build, engine.info, session, buildx, base=config.base.reference)
+    make: dict[str, Callable[[], Backend]] = {
+        "engine": lambda: _engine_backend(engine, config, chosen),
+        "buildx": lambda: BuildxBackend(engine.command_environment()),
+        "classic": lambda: LinesBackend(ClassicTrace, clock),
+        "podman": lambda: LinesBackend(PodmanTrace, clock),
+    }
+    return chosen, make[chosen.backend]()
+
+
+def probe_session(engine: Engine) -> SessionProbe:
+    """Asks the engine's BuildKit for its Control service; a few milliseconds."""
+    client = engine.client()
+    try:
+        open_control(client, engine.info).close()
+    except SessionUnavailableError as error:
+        return SessionProbe(False, error.message)
+    finally:
+        client.close()
+    return SessionProbe(True)
+
+
+class SessionOrTar:
+    """BuildKit with a session, and the tar where the engine refuses one although it opened one before."""
+
+    def __init__(self, session: Backend, tar: Backend) -> None:
+        self._session = session
+        self._tar = tar
+
+    def build(self, client: APIClient, request: BuildRequest, observer: BuildObserver) -> BuildOutcome:
+        """As `Backend.build`."""
+        try:
+            return self._session.build(client, request, observer)
+        except SessionUnavailableError:
+            if request.secrets or request.ssh or request.cache_to:
+                raise  # a tar carries none of them
+            return self._tar.build(client, request, observer)
+
+
+def _engine_backend(engine: Engine, config: Config, chosen: BuilderInfo) -> Backend:
+    tar = TarBackend(engine)
+    if chosen.transport == "tar":
+        return tar
+    key = hashlib.sha256(os.fsencode(config.path)).hexdigest()
+    return SessionOrTar(SolveBackend(engine, config.project.name, key), tar)
