@@ -116,7 +116,8 @@ def run_doctor(load: Callable[[], Config], tell: Callable[[str], object]) -> Exi
         except SplitdeckError as error:
             note([_failure(subject, error)])
         except Exception as error:  # noqa: BLE001 - a defect of ours in one check must not hide the others
-            note([Finding(subject, defect(error)[0], Verdict.FAILED, defect(error)[1])])
+            message, hint = defect(error)
+            note([Finding(subject, message, Verdict.FAILED, hint)])
     if no_engine:
         return ExitCode.NO_ENGINE
     return ExitCode.FAILED if failed else ExitCode.OK

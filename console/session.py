@@ -112,7 +112,15 @@ class Session:
         watch = self._config.watch
         ignored = Ignored(self._config)
         scope = scope_of(self._config, self._base.files)
-        watcher = Watcher(scope, ignored, watch.quiet_ms, watch.ceiling_ms, watch.poll, self._clock)
+        builder = self._builder
+        assert builder is not None
+        watcher = Watcher(
+            *(scope, ignored, watch.quiet_ms, watch.ceiling_ms, watch.poll, self._clock),
+            told=builder.saved,
+            doubted=builder.doubt,
+        )
+        watched = (*scope.trees, *scope.files)
+        builder.watching(lambda kept: not watcher.polling and kept.is_covered_by(watched))
         self._watching = asyncio.create_task(self._watch(watcher, ignored, controller))
         files = await asyncio.to_thread(watcher.count_files)
         roots = tuple(_shown(path, self._config.root) for path in watch.paths)

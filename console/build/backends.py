@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from console.build.api import LinesBackend, TarBackend
@@ -23,6 +25,9 @@ from console.model import BuilderInfo, BuildOutcome, Clock
 
 if TYPE_CHECKING:
     from docker import APIClient
+
+
+_UNPACKING_FAILED = re.compile(r"failed to prepare extraction snapshot .*does not exist", re.DOTALL)
 
 
 def open_backend(engine: Engine, config: Config, clock: Clock) -> tuple[BuilderInfo, Backend]:
@@ -69,14 +74,32 @@ class SessionOrTar:
         try:
             return self._session.build(client, request, observer)
         except SessionUnavailableError:
-            if request.secrets or request.ssh or request.cache_to:
+            if request.secrets or request.ssh or request.cache_to or any("=" in each for each in request.cache_from):
                 raise  # a tar carries none of them
             return self._tar.build(client, request, observer)
 
 
+class OnceMore:
+    """Tries a build again whose result the containerd store failed to unpack: the second time it succeeds.
+
+    The failure is the store's (moby/buildkit #6521): a snapshot that it builds on has just been removed.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def build(self, client: APIClient, request: BuildRequest, observer: BuildObserver) -> BuildOutcome:
+        """As `Backend.build`."""
+        outcome = self._backend.build(client, request, observer)
+        if outcome.failure is None or not _UNPACKING_FAILED.search(outcome.failure.message):
+            return outcome
+        again = self._backend.build(client, replace(request, no_cache=False), observer)
+        return replace(again, duration_ms=outcome.duration_ms + again.duration_ms)
+
+
 def _engine_backend(engine: Engine, config: Config, chosen: BuilderInfo) -> Backend:
-    tar = TarBackend(engine)
-    if chosen.transport == "tar":
-        return tar
-    key = hashlib.sha256(os.fsencode(config.path)).hexdigest()
-    return SessionOrTar(SolveBackend(engine, config.project.name, key), tar)
+    backend: Backend = TarBackend(engine)
+    if chosen.transport == "session":
+        key = hashlib.sha256(os.fsencode(config.path)).hexdigest()
+        backend = SessionOrTar(SolveBackend(engine, config.project.name, key), backend)
+    return OnceMore(backend) if engine.info.storage == "containerd" else backend

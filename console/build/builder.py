@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
+_TRUST_S = 60.0
+
+
 class _Reporter:
     """Turns a build's progress into events, on the build's thread."""
 
@@ -102,7 +105,9 @@ class ProjectBuilder:
         self._workers = {target: EngineWorker(engine, f"build {target.value}") for target in Target}
         self._running: dict[Target, Cancellation] = {}
         self._kept: dict[Target, KeptContext] = {}
-        self._covers: Callable[[Path], bool] = lambda _context: False
+        self._covers: Callable[[KeptContext], bool] = lambda _kept: False
+        self._looked_at: dict[Target, float] = {}
+        """When everything in a target's build context was last looked at, on the clock that never jumps."""
         self._ours: set[str] = set()
         """Tags that were found free or ours: only the first build of each looks."""
 
@@ -124,13 +129,18 @@ class ProjectBuilder:
             del self._running[target]
 
     def saved(self, paths: Iterable[str]) -> None:
-        """Takes note of files that were saved (relative to the project's folder), so that a build looks at these."""
-        places = [os.path.normpath(self._config.root / path) for path in paths]
+        """Takes note of changed files and directories (absolute paths): a build looks at these again."""
         for kept in self._kept.values():
-            kept.saved(places)
+            kept.saved(paths)
 
-    def watching(self, covers: Callable[[Path], bool]) -> None:
-        """From now on `saved` tells of every change below the build contexts for which `covers` is true."""
+    def doubt(self) -> None:
+        """Takes note that changes may have gone by unnoticed: the next builds look at everything."""
+        for kept in self._kept.values():
+            kept.doubt()
+
+    def watching(self, covers: Callable[[KeptContext], bool]) -> None:
+        """From now on `saved` tells of every change in those build contexts for which `covers` is true."""
+        self.doubt()
         self._covers = covers
 
     def reads(self, target: Target, path: str) -> bool:
@@ -175,11 +185,12 @@ class ProjectBuilder:
         dockerfile = replace(dockerfile, path=os.path.relpath(recipe.dockerfile, self._config.root))
         # Before the files are looked at: one that is saved in between then counts as changed since.
         labels = {LABEL_PROJECT: self._config.project.name, LABEL_ROLE: target.value, **self._labels(target)}
-        snapshot = self._kept_for(target, recipe.context).snapshot(
+        kept = self._kept_for(target, recipe.context)
+        snapshot = kept.snapshot(
             self._load_ignore(recipe.context, recipe.dockerfile),
             dockerfile.context_sources(recipe.target or None),
             recipe.dockerfile,
-            trust=self._covers(recipe.context),
+            trust=self._trusts(target, kept),
         )
         summary = _summary(snapshot, (time.monotonic() - began) * 1000)
         reporter.context_sent(summary)
@@ -197,6 +208,18 @@ class ProjectBuilder:
             causes = self._causes(target, inputs, outcome, no_cache=no_cache)
             outcome = replace(outcome, size_bytes=found["Size"], causes=causes)
         return replace(outcome, context=replace(summary, sent_bytes=outcome.sent_bytes))
+
+    def _trusts(self, target: Target, kept: KeptContext) -> bool:
+        """Whether a build may look at nothing but what was saved.
+
+        A base's labels are taken from the files themselves, so what it holds must be, too. And as the kernel drops
+        events that come too fast without a word, everything is looked at again at least once a minute.
+        """
+        now = time.monotonic()
+        if target is not Target.BASE and self._covers(kept) and now - self._looked_at.get(target, -_TRUST_S) < _TRUST_S:
+            return True
+        self._looked_at[target] = now
+        return False
 
     def _causes(
         self, target: Target, inputs: _Later[BuildInputs], outcome: BuildOutcome, *, no_cache: bool

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from console import events as ev
@@ -130,10 +129,6 @@ class Builds:
     def reads(self, target: Target, path: str) -> bool:
         """Whether a build of a target could read a path, relative to the project's folder."""
         return self._builder.reads(target, path)
-
-    def saved(self, paths: Iterable[str]) -> None:
-        """Files were saved (relative to the project's folder), whatever comes of it."""
-        self._builder.saved(paths)
 
     def cancel(self, target: Target) -> None:
         """Ends the running build of a target, if there is one."""

@@ -98,7 +98,6 @@ class Controller:
         """A change batch from the watcher."""
         if self._stopping:
             return
-        self._builds.saved(batch.paths)
         detect_ms = (batch.closed_at - batch.saved_at) * 1000
         self._emit(ev.ChangeDetected(batch.number, batch.paths, batch.saved_at, detect_ms))
         decision = plan(batch.paths, self._situation())

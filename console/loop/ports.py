@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Protocol
 
 from console.events import Event
@@ -23,9 +23,6 @@ class ImageBuilder(Protocol):
         Raises:
             SplitdeckError: If the build could not begin: unreadable Dockerfile or context, engine away.
         """
-
-    def saved(self, paths: Iterable[str]) -> None:
-        """Files were saved (relative to the project's folder): what the next build has to look at again."""
 
     def reads(self, target: Target, path: str) -> bool:
         """Whether a build of a target could read a path (relative to the project's folder); true where in doubt."""

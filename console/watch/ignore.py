@@ -72,11 +72,12 @@ class _Run:
 class IgnoreRules:
     """The patterns of one ignore file. Paths are relative to the build context, with `/`, without a leading `./`."""
 
-    __slots__ = ("_dirs", "_exceptions", "_runs", "origin")
+    __slots__ = ("_dirs", "_exceptions", "_runs", "origin", "patterns")
 
     def __init__(self, patterns: Iterable[str] = (), origin: str = "") -> None:
         self.origin = origin
         """Where the patterns stand, for messages; empty where there are none."""
+        self.patterns = patterns = tuple(patterns)
         self._runs: list[_Run] = []
         self._exceptions: list[tuple[str, bool]] = []
         self._dirs: dict[str, tuple[bool, ...]] = {}
@@ -90,6 +91,12 @@ class IgnoreRules:
             if negated:
                 self._exceptions.append(_fixed_part(pending[-1]))
         self._close(pending, negated)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, IgnoreRules) and self.patterns == other.patterns
+
+    def __hash__(self) -> int:
+        return hash(self.patterns)
 
     @classmethod
     def parse(cls, text: str, origin: str) -> IgnoreRules:

@@ -62,6 +62,8 @@ class Watcher:
         ceiling_ms: A batch ends after this long whatever comes.
         poll: Whether to look at the files in place of waiting for the kernel's word.
         clock: The present.
+        told: Hears of every change as the kernel tells it (absolute paths), before anything is left out.
+        doubted: Hears that changes may have gone by unnoticed.
     """
 
     def __init__(
@@ -72,7 +74,11 @@ class Watcher:
         ceiling_ms: int,
         poll: Literal["auto", "true", "false"],
         clock: Clock,
+        told: Callable[[Iterable[str]], None] = lambda _paths: None,
+        doubted: Callable[[], None] = lambda: None,
     ) -> None:
+        self._told = told
+        self._doubted = doubted
         self._scope = scope
         self._ignored = ignored
         # watchfiles ends a batch at the first of its steps that brought nothing new: two steps make one quiet period.
@@ -167,6 +173,7 @@ class Watcher:
                 )
                 async with aclosing(told):
                     async for changes in told:
+                        self._told([path for _, path in changes])
                         saved = {path for change, path in changes if counts(change, path)}
                         if in_place:
                             _note(seen, saved)
@@ -182,6 +189,7 @@ class Watcher:
                         if any((now := _identity(place)) and now != was for place, was in watched.items()):
                             break
             except Exception as group:  # noqa: BLE001 - awatch wraps what its thread raises in a group
+                self._doubted()
                 error = _innermost(group)
                 attempts += 1
                 if isinstance(error, WatchfilesRustInternalError) and "decode path" in str(error):
@@ -224,6 +232,7 @@ class Watcher:
     ) -> dict[str, int]:
         """Looks at the files ourselves, for what was saved while no watch was in place; gives what is there now."""
         now = await asyncio.to_thread(look)
+        self._doubted()
         missed = set(saved) if seen is None else _differing(seen, now).union(saved)
         if missed:
             queue.put_nowait(missed)

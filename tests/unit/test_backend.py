@@ -94,7 +94,7 @@ def test_a_session_that_is_asked_for_is_had_or_refused(engine: EngineInfo) -> No
 
 
 @pytest.mark.parametrize(
-    "needing", [{"secrets": SECRETS}, {"ssh": ("default",)}, {"cache_from": ("type=local,src=/c",)}]
+    "needing", [{"secrets": SECRETS}, {"ssh": ("default",)}, {"cache_from": ("type=registry,ref=r/c,x=y",)}]
 )
 def test_what_takes_a_session_goes_through_buildx_where_there_is_none(needing: dict[str, Any]) -> None:
     info = choose(session=SHUT, buildx=BUILDX, **needing)
@@ -134,9 +134,9 @@ def test_the_kind_of_a_cache(entry: str, kind: str) -> None:
     ("engine", "settings"),
     [
         (GRAPH, {"cache_to": ("type=inline",)}),
-        (GRAPH, {"cache_from": ("type=local,src=/c", "type=registry,ref=r/c", "r/c")}),
-        (CONTAINERD, {"cache_to": ("type=inline", "type=local,dest=/c", "type=registry,ref=r/c")}),
-        (CONTAINERD, {"cache_from": ("type=local,src=/c", "type=registry,ref=r/c")}),
+        (GRAPH, {"cache_from": ("type=registry,ref=r/c", "r/c")}),
+        (CONTAINERD, {"cache_to": ("type=inline", "type=registry,ref=r/c")}),
+        (CONTAINERD, {"cache_from": ("type=registry,ref=r/c",)}),
     ],
 )
 def test_caches_that_the_engine_can_use_itself_take_no_buildx(engine: EngineInfo, settings: dict[str, Any]) -> None:

@@ -175,10 +175,6 @@ class GrpcClient:
         self._thread = threading.Thread(target=self._connection.run, name="grpc client", daemon=True)
         self._thread.start()
 
-    @property
-    def closed(self) -> bool:
-        return self._connection.closed
-
     def group(self) -> CallGroup:
         """For calls that run side by side."""
         return CallGroup(self._connection)

@@ -127,10 +127,6 @@ class Http2Connection:
         self._h2.initiate_connection()
         self._h2.increment_flow_control_window(4 * _WINDOW_BYTES)
 
-    @property
-    def closed(self) -> bool:
-        return self._closed
-
     def run(self) -> None:
         """Reads until the connection ends, which it then is for everyone."""
         failure: Exception | None = None
@@ -186,7 +182,7 @@ class Http2Connection:
         """
         position, left = 0, len(data)
         while left or end:
-            with self._lock:
+            with self._lock, _stream_errors():
                 self._check(number)
                 while left and self._h2.local_flow_control_window(number) <= 0:
                     self._changed.wait()
@@ -208,7 +204,7 @@ class Http2Connection:
                 self._h2.reset_stream(number, code)
             self._unsent = True
             self._changed.notify_all()
-        self._flush(wait=True)
+        self._flush(wait=False)
 
     def close(self, failure: Exception | None = None) -> None:
         """Ends the connection at once; every listener hears of it. The first reason counts."""
@@ -245,7 +241,10 @@ class Http2Connection:
                 listener.data_received(event.data)
         elif isinstance(event, RequestReceived):
             if self._accept is not None:
-                listener = self._listeners[event.stream_id] = self._accept(event.stream_id)
+                with self._lock:
+                    if self._closed:
+                        return  # nobody would tell the listener
+                    listener = self._listeners[event.stream_id] = self._accept(event.stream_id)
                 listener.headers_received(_text(event.headers))
         elif isinstance(event, (ResponseReceived, TrailersReceived)):
             if (listener := self._listeners.get(event.stream_id)) is not None:
@@ -271,8 +270,8 @@ class Http2Connection:
         """Writes what h2 has ready.
 
         Args:
-            wait: Whether to wait for another thread that writes. The reading thread does not: the writer will find its
-                bytes, since it looks again after it has let go.
+            wait: Whether to wait for another thread that writes, so as not to run ahead of the connection. Who does not
+                wait is served as well: the other looks again after it has let go.
         """
         while self._unsent and self._writing.acquire(blocking=wait):
             try:
@@ -288,10 +287,9 @@ class Http2Connection:
 
     def _send_frames(self, number: int, data: bytes, *, end: bool) -> None:
         largest, length = self._h2.max_outbound_frame_size, len(data)
-        with _stream_errors():
-            for position in range(0, length, largest) if data else (0,):
-                last = end and position + largest >= length
-                self._h2.send_data(number, data[position : position + largest], end_stream=last)
+        for position in range(0, length, largest) if data else (0,):
+            last = end and position + largest >= length
+            self._h2.send_data(number, data[position : position + largest], end_stream=last)
         self._unsent = True
 
     def _check(self, number: int) -> None:

@@ -101,9 +101,11 @@ def dial(client: APIClient) -> ByteStream:
             return SocketStream(_dial_unix(cast(Any, adapter).socket_path))
         if client.base_url.startswith("https://"):
             return TlsStream(_dial_tls(client))
+        if client.base_url.startswith("http+docker://ssh"):
+            return _dial_ssh(client, adapter)
     except OSError as error:
         raise SessionUnavailableError(f"the engine cannot be reached: {error}") from error
-    raise SessionUnavailableError(f"the engine has no HTTP/2 at {client.base_url}")
+    raise SessionUnavailableError(f"engines speak no HTTP/2 at {client.base_url}")
 
 
 def _dial_unix(path: str) -> socket.socket:
@@ -140,6 +142,14 @@ def _dial_tls(client: APIClient) -> ssl.SSLSocket:
         connected.close()
         raise SessionUnavailableError("the engine's TLS listener offers no HTTP/2")
     return connected
+
+
+def _dial_ssh(client: APIClient, adapter: Any) -> ByteStream:
+    connection = adapter.get_connection(client.base_url)._new_conn()  # noqa: SLF001 - one that the pool does not know
+    connection.connect()
+    if getattr(connection.sock, "proc", None) is not None:
+        return SshProcessStream(connection.sock, connection.sock.proc.stdout, connection)
+    return SshChannelStream(connection.sock, b"", connection)
 
 
 def _with_headers(more: Iterable[tuple[str, str]]) -> Callable[[Any], Any]:

@@ -341,7 +341,7 @@ def _split_flags(rest: str) -> tuple[tuple[tuple[str, str], ...], str]:
         if not rest.startswith("--", position):
             return tuple(flags), rest[position:].strip(WHITE_SPACE)
         word, quote = "", ""
-        while position < len(rest) and (quote or not rest[position] in WHITE_SPACE):
+        while position < len(rest) and (quote or rest[position] not in WHITE_SPACE):
             character = rest[position]
             position += 1
             if character == "\\":

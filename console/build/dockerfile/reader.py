@@ -16,7 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from console.build.dockerfile.instructions import Instruction, read_instructions
-from console.build.dockerfile.shell_words import SubstitutionError, UnknownVariableError
+from console.build.dockerfile.shell_words import ShellLexer, SubstitutionError, UnknownVariableError, nothing_set
 from console.build.dockerfile.stage_inputs import EVERYTHING, Scope, StageInputs, global_scope, read_inputs
 from console.errors import DockerfileError
 
@@ -169,9 +169,12 @@ class Dockerfile:
         """The instructions that the engine numbers in a stage."""
         if stage.parent_stage is None and stage.image != _SCRATCH:
             yield stage.instructions[0]
-        folder = _work_folder(self.stages, stage.parent_stage) if stage.parent_stage is not None else _SET_OUT[stage.image == _SCRATCH]
+        folder = "/" if stage.parent_stage is None and stage.image == _SCRATCH else ""
         for instruction in _executed(self.stages, stage):
-            pass
+            if instruction.keyword == "WORKDIR":
+                folder = _work_folder(folder, instruction.arguments, self.escape)
+            if instruction.keyword in _NUMBERED and not (instruction.keyword == "WORKDIR" and folder == "/"):
+                yield instruction  # the root is always there: WORKDIR / is no step
 
 
 def read_dockerfile(path: Path, build_args: Mapping[str, str] = _NO_ARGS) -> Dockerfile:
@@ -283,7 +286,8 @@ def _resolved(
             hint = "name the image in a stage of its own (FROM … AS name) and copy from that"
             raise _refused(path, instruction.line, f"from={origin} cannot hold a variable", hint)
         index = named.get(origin.lower())
-        if index is None and origin.isascii() and origin.isdecimal() and len(origin) < 9:
+        # a mount's from= takes no stage's number
+        if index is None and instruction.keyword == "COPY" and re.fullmatch(r"[0-9]{1,8}", origin):
             index = int(origin)
         if index is None:
             images.append(origin)
@@ -303,6 +307,17 @@ def _executed(stages: Sequence[Stage], stage: Stage) -> Iterator[Instruction]:
             if instruction.trigger is not None:
                 yield instruction.trigger
     yield from stage.instructions
+
+
+def _work_folder(folder: str, text: str, escape: str) -> str:
+    """Where a WORKDIR leads from a folder; empty where that cannot be told, as with the one of the base image."""
+    try:
+        path = ShellLexer(escape, skip_unset=True).expand(text, nothing_set)
+    except SubstitutionError:
+        return ""
+    if "$" in path or not (folder or path.startswith("/")):
+        return ""
+    return "/" + posixpath.normpath(posixpath.join("/", folder, path)).lstrip("/")
 
 
 def _named(stages: Iterable[Stage]) -> dict[str, int]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 Lookup = Callable[[str], "str | None"]
 """Gives a variable's value, None where it is unset; raises UnknownVariableError where it cannot be known."""
 
-WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u2028\u2029\u202f\u205f\u3000"
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680" + "".join(map(chr, range(0x2000, 0x200B))) + "\u2028\u2029\u202f\u205f\u3000"
 """What Go's unicode.IsSpace takes for space; Python's isspace knows four control characters more."""
 _SPACES = frozenset(WHITE_SPACE)
 _SPECIAL_PARAMETERS = frozenset("@*#?-$!")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from console.build.dockerfile.instructions import Instruction
 from console.build.dockerfile.reader import Dockerfile, Stage
-from console.build.dockerfile.stage_inputs import Scope, read_inputs
 
 _COUNTED = frozenset({"ADD", "COPY", "RUN", "WORKDIR"})
 
@@ -68,6 +67,9 @@ def _total(dockerfile: Dockerfile, stage: Stage, numbered: list[Instruction]) ->
 
 
 def _takes_from_elsewhere(dockerfile: Dockerfile) -> bool:
-    """An image that something is copied from makes a stage of its own to BuildKit."""
-    (stage,) = dockerfile.stages
-    return bool(read_inputs(stage.instructions, Scope(dockerfile.escape, {}, on_image=True)).origins)
+    """To BuildKit an image that something is copied from is a stage of its own; of a mount it thinks that, too."""
+    return any(
+        name == "mount" or (name == "from" and instruction.keyword == "COPY")
+        for instruction in dockerfile.instructions
+        for name, _ in instruction.flags
+    )

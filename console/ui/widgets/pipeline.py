@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from textual.content import Content
 
-from console.format import clock_time, duration, plural, printable
+from console.format import clock_time, duration, plural, printable, size
 from console.model import BuildStatus, CauseKind, ContainerStatus, StepStatus
 from console.state.app_state import AppState, BuildView, ContainerView, PipelineView
 from console.state.outlook import build_outlook
@@ -117,8 +117,9 @@ def phases_of(state: AppState, now: float) -> list[Phase]:
 def _context_notes(build: BuildView | None) -> tuple[str, ...]:
     if build is None or build.context is None:
         return ()
-    unsent = replace(build.context, sent_bytes=None)
-    return context_words(build.context), context_words(unsent), plural(build.context.files, "file")
+    context, files = build.context, plural(build.context.files, "file")
+    sent = () if context.sent_bytes is None else (f"{files}, {size(context.sent_bytes)} sent",)
+    return context_words(context), *sent, f"{files}, {size(context.size_bytes)}", files
 
 
 def _build_notes(build: BuildView | None, now: float) -> tuple[str, ...]:

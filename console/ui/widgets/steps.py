@@ -161,8 +161,10 @@ def _step_rows(
     title = (name, "bold $error" if failed else MUTED if pending or not step.number else "")
     head = text((mark, style), " " * max(1, _MARK - text(mark).cell_length), (f"{place:<5} " if place else "", FAINT))
     outlook = step_outlook(build.usual, step, now)
-    doing = _progress(step, outlook, 8) if running else text("")
-    room = width - head.cell_length - figure.cell_length - (doing.cell_length + 1 if doing else 0)
+    free = width - head.cell_length - figure.cell_length
+    forms = _progress(step, outlook, 8) if running else [text("")]
+    doing = next((form for form in forms if free - form.cell_length > _SHORTEST_NAME), forms[-1])
+    room = free - (doing.cell_length + 1 if doing else 0)
     notes = [] if cause is None else [(cause_words(cause), MUTED)]
     if outlook.usually_ms is not None:
         notes.insert(0, (outlook_words(outlook), "$warning"))
@@ -178,14 +180,15 @@ def _step_rows(
     return [text(head, fit(beside, room), " " if doing else "", doing, figure), *below]
 
 
-def _progress(step: Step, outlook: Outlook, width: int) -> Content:
-    left = (f" {short_outlook(outlook)}" if outlook.left_ms is not None else "", "$accent")
+def _progress(step: Step, outlook: Outlook, width: int) -> list[Content]:
+    """How far a running step is and how much longer it takes, in fewer and fewer cells."""
+    left = text((f" {short_outlook(outlook)}" if outlook.left_ms is not None else "", "$accent"))
     if step.total_bytes > 0:
         share = step.current_bytes / step.total_bytes
         drawn = bar(share, width)
-        rest = ("·" * (width - len(drawn)), FAINT)
-        return text((drawn, "$accent"), rest, (f" {size(step.current_bytes)}", MUTED), left)
-    return text((printable(step.detail), MUTED), left)
+        done = text((drawn, "$accent"), ("·" * (width - len(drawn)), FAINT))
+        return [text(done, (f" {size(step.current_bytes)}", MUTED), left), text(done, left), left or done]
+    return [text((printable(step.detail), MUTED), left), left]
 
 
 def _failure_rows(failure: StepFailure, width: int) -> list[Content]:
