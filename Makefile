@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format lint types contracts unit ui integration sample bench docs screenshot venv engine root-image clean
+.PHONY: help demo test check format lint types contracts unit ui integration test-engines sample fuzz bench docs screenshot venv engine root-image clean
 
 help: ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -22,7 +22,7 @@ format: venv
 
 lint: venv
 	$(BIN)/ruff check .
-	$(BIN)/shellcheck scripts/*.sh .ci/run
+	$(BIN)/shellcheck scripts/*.sh tests/engines/*.sh .ci/run
 
 types: venv
 	$(BIN)/mypy
@@ -37,11 +37,17 @@ unit: venv
 ui: venv
 	$(BIN)/pytest -q tests/ui
 
-integration: venv engine root-image ## Tests on a real engine
+integration: venv engine root-image test-engines ## Tests on real engines
 	$(BIN)/pytest -q tests/integration -m 'not sample'
+
+test-engines: engine root-image ## Docker 28 with both image stores, Podman: beside the machine's own engine
+	@tests/engines/ensure-engines.sh up
 
 sample: venv engine root-image ## The sample's real images: built, run, tested
 	$(BIN)/pytest -q tests/integration -m sample
+
+fuzz: venv ## Decoders and the Dockerfile reader against wrong input, FUZZ_SECONDS each
+	$(BIN)/python -m tests.fuzz $(FUZZ)
 
 bench: venv engine root-image ## Side-by-side measurements, as ratios
 	$(BIN)/python tests/perf/bench.py $(BENCH)

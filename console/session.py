@@ -216,7 +216,8 @@ async def run_console(config: Config) -> ExitCode:
     store = Store()
     store.attach(asyncio.get_running_loop())
     session = Session(config, store)
-    app = ConsoleApp(store, session.request, theme=config.ui.theme, keys=config.ui.keys)
+    can_race = config.legacy is not None
+    app = ConsoleApp(store, session.request, theme=config.ui.theme, keys=config.ui.keys, can_race=can_race)
     failure: SplitdeckError | None = None
 
     async def start() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -63,11 +62,7 @@ class FakeBuilder:
 
     def __init__(self) -> None:
         self.started: list[tuple[int, Target, bool]] = []
-        self.saves: list[str] = []
         self._gates: dict[Target, asyncio.Future[BuildOutcome]] = {}
-
-    def saved(self, paths: Iterable[str]) -> None:
-        self.saves.extend(paths)
 
     async def build(self, number: int, target: Target, *, no_cache: bool = False) -> BuildOutcome:
         assert target not in self._gates, f"two builds of {target} at once"

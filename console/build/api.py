@@ -24,7 +24,7 @@ from console.build.answer import BuildAnswer, step_failure
 from console.build.context import PackedContext, TarPacker
 from console.build.dockerfile import Dockerfile
 from console.build.request import BuildObserver, BuildRequest
-from console.build.trace import StatusUpdate, decode_status
+from console.build.trace import StatusUpdate, TraceError, decode_status
 from console.engine import Engine, engine_errors
 from console.errors import EngineError
 from console.model import BuildOutcome, BuildStatus, Clock
@@ -99,7 +99,8 @@ class LinesBackend:
             answer, trace = BuildAnswer(request, observer), self._trace(request.dockerfile)
             try:
                 for message in messages(chunks):
-                    answer.take(trace.read(message, self._clock.now()))
+                    with suppress(TraceError):  # a line that cannot be read costs that line, not the build
+                        answer.take(trace.read(message, self._clock.now()))
             except HTTPError:  # we hung up, or the engine did
                 if not request.cancellation.asked:
                     raise
@@ -178,7 +179,8 @@ def read_answer(chunks: Iterator[bytes], request: BuildRequest, observer: BuildO
     image_id, failure = "", ""
     for message in messages(chunks):
         if message.get("id") == "moby.buildkit.trace":
-            answer.take(decode_status(base64.b64decode(message["aux"])))
+            with suppress(TraceError, ValueError):  # what cannot be read costs a line of the screen, not the build
+                answer.take(decode_status(base64.b64decode(message["aux"])))
         elif message.get("id") == "moby.image.id":
             image_id = message["aux"]["ID"]
         elif "error" in message:
@@ -187,15 +189,28 @@ def read_answer(chunks: Iterator[bytes], request: BuildRequest, observer: BuildO
 
 
 def messages(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """The JSON objects of an engine's answer, one per line."""
+    """The JSON objects of an engine's answer, one per line.
+
+    Raises:
+        EngineError: If something else is among them.
+    """
     rest = b""
     for chunk in chunks:
         *lines, rest = (rest + chunk).split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield json.loads(line)
+        yield from map(_message, filter(bytes.strip, lines))
     if rest.strip():
-        yield json.loads(rest)
+        yield _message(rest)
+
+
+def _message(line: bytes) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+    except ValueError:
+        message = None
+    if not isinstance(message, dict):
+        shown = line[:100].decode("utf-8", "replace")
+        raise EngineError(f"the engine's answer to the build makes no sense: {shown!r}", "is there a proxy between?")
+    return message
 
 
 def cancel_build(client: APIClient, build_id: str) -> None:

@@ -197,6 +197,9 @@ def _classic(backend: str, settings: BuildConfig, engine: EngineInfo, reason: st
         limits.append(
             "On the containerd image store it takes two seconds more a build than BuildKit on a base of 300 MB."
         )
+    if backend == "podman":
+        limits.append("A cancelled build ends only when its running step is over; what follows is not begun.")
+        limits.append("Names of stages are told apart by upper and lower case, other than with BuildKit.")
     return BuilderInfo(backend, "tar", reason, tuple(limits), exact=False)
 
 

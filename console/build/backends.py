@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from console.build.api import LinesBackend, TarBackend
 from console.build.backend import BuildxProbe, SessionProbe, buildx_needed_for, choose_backend
 from console.build.buildkit_session.control import open_control
+from console.build.buildkit_session.listing import names_without_text
 from console.build.buildkit_session.transport import SessionUnavailableError
 from console.build.buildx import BuildxBackend
 from console.build.probes import probe_buildx
@@ -63,7 +64,11 @@ def probe_session(engine: Engine) -> SessionProbe:
 
 
 class SessionOrTar:
-    """BuildKit with a session, and the tar where the engine refuses one although it opened one before."""
+    """BuildKit with a session, and the tar where that does not go.
+
+    That is where the engine refuses a session although it opened one before, and with names that are no UTF-8, which
+    BuildKit from 0.25 on takes in a tar only.
+    """
 
     def __init__(self, session: Backend, tar: Backend) -> None:
         self._session = session
@@ -71,12 +76,21 @@ class SessionOrTar:
 
     def build(self, client: APIClient, request: BuildRequest, observer: BuildObserver) -> BuildOutcome:
         """As `Backend.build`."""
+        takes_more_than_names = any(map(_has_attributes, request.cache_from))
+        needs_session = request.secrets or request.ssh or request.cache_to or takes_more_than_names
+        if not needs_session and names_without_text(request.snapshot.entries):
+            return self._tar.build(client, request, observer)
         try:
             return self._session.build(client, request, observer)
         except SessionUnavailableError:
-            if request.secrets or request.ssh or request.cache_to or any("=" in each for each in request.cache_from):
-                raise  # a tar carries none of them
+            if needs_session:
+                raise
             return self._tar.build(client, request, observer)
+
+
+def _has_attributes(cache: str) -> bool:
+    """Whether a cache is more than an image's name, which is all that a tar's request can say."""
+    return "=" in cache
 
 
 class OnceMore:

@@ -12,6 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -30,7 +31,7 @@ from console.build.context.snapshot import Entry
 from console.build.protobuf import Fields, data_field, text_map_field
 from console.build.request import BuildObserver, BuildRequest
 from console.build.secrets import read_secret
-from console.build.trace import decode_status
+from console.build.trace import TraceError, decode_status
 from console.engine import Engine
 from console.errors import ContextError, EngineUnreachableError
 from console.model import BuildOutcome, BuildStatus
@@ -103,7 +104,7 @@ class _Solve:
         solve = self._calls.open(SOLVE, responses.append, self._solved.set)
         with self._request.cancellation.stopping(solve.cancel):
             solve.send_end(solve_message(self._request, ref, session_id))
-            status = group.start(STATUS, data_field(1, ref), lambda raw: self._answer.take(decode_status(raw)))
+            status = group.start(STATUS, data_field(1, ref), self._take)
             threading.Thread(target=self._end_status, args=(status,), name="build status", daemon=True).start()
             try:
                 group.run()
@@ -116,6 +117,10 @@ class _Solve:
             raise EngineUnreachableError(f"the build: the container engine went away ({solve.error.message})")
         cancelled = solve.error.code is Code.CANCELLED
         return self._answer.outcome("", "context canceled" if cancelled else solve.error.message)
+
+    def _take(self, message: bytes) -> None:
+        with suppress(TraceError):  # what cannot be read costs a line of the screen, not the build
+            self._answer.take(decode_status(message))
 
     def _end_status(self, status: ClientCall) -> None:
         """A Solve that is refused at once leaves Status waiting for a build that will never be."""

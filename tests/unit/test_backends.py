@@ -11,7 +11,7 @@ import pytest
 
 from console.build.backends import OnceMore, SessionOrTar
 from console.build.buildkit_session.transport import SessionUnavailableError
-from console.build.context import Snapshot
+from console.build.context import Entry, Kind, Snapshot
 from console.build.dockerfile import parse_dockerfile
 from console.build.request import BuildRequest, SecretSource
 from console.model import BuildOutcome, BuildStatus, StepFailure
@@ -63,6 +63,14 @@ def test_what_a_tar_cannot_carry_is_refused(needs: dict[str, Any]) -> None:
     with pytest.raises(SessionUnavailableError):
         build(SessionOrTar(Scripted(refuse), tar), replace(REQUEST, **needs))
     assert tar.asked == []
+
+
+def test_names_that_are_no_utf8_go_as_a_tar() -> None:
+    entry = Entry(Kind.FILE, 0o644, 0, 0, "", b"", "/x")
+    snapshot = replace(REQUEST.snapshot, entries={"not-\udcff": entry})
+    session, tar = Scripted(OK), Scripted(OK)
+    assert build(SessionOrTar(session, tar), replace(REQUEST, snapshot=snapshot)) is OK
+    assert (len(session.asked), len(tar.asked)) == (0, 1)
 
 
 def test_a_result_that_could_not_be_unpacked_is_built_once_more_from_the_cache() -> None:

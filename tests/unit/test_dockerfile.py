@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.build.dockerfile import Dockerfile, Heredoc, Instruction, parse_dockerfile, read_dockerfile
+from console.build.dockerfile.step_names import StepNames
 from console.errors import DockerfileError
 
 
@@ -58,6 +59,13 @@ def test_directives() -> None:
     assert parse("FROM a\n# escape=`").escape == "\\"
 
 
+def test_a_shebang_hides_the_escape_character_but_not_the_syntax() -> None:
+    dockerfile = parse("#!/usr/bin/env x\n#syntax=y/z:1\n# escape=`\nFROM a\nRUN x \\\n y\n")
+    assert (dockerfile.escape, dockerfile.syntax) == ("\\", "y/z:1")
+    assert parse("#!/usr/bin/env x\n# comment\n# syntax=y\nFROM a").syntax == ""
+    assert parse("# a comment\n# syntax=y\nFROM a").syntax == ""
+
+
 @pytest.mark.parametrize(
     ("text", "flags", "words", "json_form"),
     [
@@ -82,6 +90,9 @@ def test_directives() -> None:
         ("RUN --mount=type=cache,target=/x a", (("mount", "type=cache,target=/x"),), ("a",), False),
         ('RUN a \'b c\' "d\\" e"', (), ("a", "'b c'", '"d\\" e"'), False),
         ("CMD []", (), (), True),
+        ("CMD [NaN]", (), ("[NaN]",), False),
+        ("ENV a=\x1f{b} c=d", (), ("a=\x1f{b}", "c=d"), False),
+        ("ENV a=1\u2003b=2", (), ("a=1", "b=2"), False),
         ("ENV a=1 b='2 3' c=x\\ y", (), ("a=1", "b='2 3'", "c=x\\ y"), False),
         ("ENV a some text", (), ("a", "some text"), False),
         ("LABEL maintainer Me <me@x>", (), ("maintainer", "Me <me@x>"), False),
@@ -120,6 +131,7 @@ def test_arguments(text: str, flags: tuple[tuple[str, str], ...], words: tuple[s
         ("RUN <<$EOF\n$EOF", [Heredoc("$EOF", "", True, False)]),
         ("RUN <<  EOF  > foo\nx\nEOF", [Heredoc("EOF", "x\n", True, False)]),
         ("ONBUILD RUN <<E\nx\nE", [Heredoc("E", "x\n", True, False)]),
+        ("RUN <<\x1fE\n\x1fE", [Heredoc("\x1fE", "", True, False)]),
     ],
 )
 def test_heredocs(text: str, expected: list[Heredoc]) -> None:
@@ -319,6 +331,51 @@ def test_context_sources(body: str, expected: tuple[str, ...]) -> None:
 )
 def test_where_variables_come_from(text: str, args: dict[str, str], expected: tuple[str, ...]) -> None:
     assert sources(text, **args) == expected
+
+
+def test_a_mount_knows_stages_by_name_only() -> None:
+    """Measured: BuildKit takes `from=0` of a mount for an image."""
+    dockerfile = parse("FROM x AS one\nCOPY a .\nFROM y\nRUN --mount=from=0,target=/t z\n")
+    assert dockerfile.base_images() == ("y", "0")
+    assert dockerfile.context_sources() == ()
+
+
+def test_a_bad_trigger_is_no_error_as_long_as_nothing_triggers_it() -> None:
+    dockerfile = parse("FROM x\nONBUILD what\nONBUILD COPY a b\n")
+    assert [one.trigger.keyword if one.trigger else "" for one in dockerfile.instructions] == ["", "", "COPY"]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("FROM a\nRUN x", ["[1/2] FROM docker.io/library/a:latest", "[2/2] RUN x"]),
+        ("FROM a:1 AS B\nRUN x", ["[1/2] FROM docker.io/library/a:1", "[2/2] RUN x"]),
+        ("FROM a/b\nENV a=b\nCMD x", ["[1/1] FROM docker.io/a/b:latest"]),
+        ("FROM localhost/a@sha256:0", ["[1/1] FROM localhost/a@sha256:0"]),
+        ("FROM r:5000/a", ["[1/1] FROM r:5000/a:latest"]),
+        ("FROM $TARGETARCH-a", ["[1/1] FROM $TARGETARCH-a"]),
+        # any mount, and any image that is copied from, makes BuildKit name the only stage
+        ("FROM scratch\nrun --mount=type=tmpfs,target=/t x", ["[stage-0 1/1] RUN --mount=type=tmpfs,target=/t x"]),
+        ("FROM scratch\nCOPY --from=busybox a b", ["[stage-0 1/1] COPY --from=busybox a b"]),
+        # the root is counted, and never shown
+        (
+            'FROM scratch\nCOPY a /\nWORKDIR /\nWORKDIR "/"\nWORKDIR .\nWORKDIR c/d\nWORKDIR ..\nWORKDIR ..\nCOPY b /',
+            ["[1/8] COPY a /", "[2/8] WORKDIR c/d", "[3/8] WORKDIR ..", "[4/8] COPY b /"],
+        ),
+        ("FROM scratch AS x\nONBUILD RUN t\nFROM x\nRUN y", ["[stage-1 1/2] ONBUILD RUN t", "[stage-1 2/2] RUN y"]),
+        (
+            "FROM scratch\n" + "RUN x\n" * 10,
+            [*(f"[ {number}/10] RUN x" for number in range(1, 10)), "[10/10] RUN x"],
+        ),
+    ],
+)
+def test_steps_are_called_as_buildkit_calls_them(text: str, names: list[str]) -> None:
+    """Compared with Docker 28.5, BuildKit 0.25."""
+    dockerfile = parse(text)
+    named = StepNames(dockerfile)
+    found = [named.name_of(stage.index, one) for stage in dockerfile.stages for one in dockerfile.numbered(stage)]
+    assert found == names
+    assert named.name_of(0, dockerfile.instructions[0]) in {"", *names}
 
 
 def test_an_instruction_is_found_by_the_step_s_name() -> None:

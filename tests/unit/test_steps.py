@@ -208,6 +208,9 @@ def test_statuses_wait_too_and_the_newest_counts() -> None:
     for order in itertools.permutations(parts):
         step = step_of(*order)
         assert (step.current_bytes, step.total_bytes, step.detail) == (13, 30, "layer a")
+    extracting = status("extracting a", 4.0, current=7)
+    step = step_of(*parts, extracting)
+    assert (step.current_bytes, step.total_bytes, step.detail) == (13, 30, "extracting a")
     step = step_of(named, status("1", 2.0, name="transferring"), status("1", 3.0, 77, name="transferring"))
     assert (step.current_bytes, step.total_bytes, step.detail) == (77, 0, "transferring")
 
@@ -230,7 +233,7 @@ def test_a_group_is_one_step() -> None:
         assert step.id == step_of(vertexes(*reports)).id
     tracker = StepTracker()
     tracker.apply(vertexes(replace(reports[1], group=None)))
-    tracker.apply(vertexes(*reports))
+    tracker.apply(vertexes(*reports, replace(reports[1], group=None)))
     assert [step.name for step in tracker.steps] == [group.name]
     _, logs = tracker.apply(StatusUpdate(logs=(VertexLog("merge", 1, b"x\n"),)))
     assert [log.step for log in logs] == [group.name]

@@ -265,3 +265,5 @@ def test_an_announcement_that_the_dockerfile_does_not_explain() -> None:
         "[internal] RUN what",
         "[internal] write image settings",
     ]
+    other = Build("FROM x\nCOPY a b\n", "Step 1/2 : FROM x", MADE, "Step 2/2 : RUN what", MADE)
+    assert [step.name for step in other.steps][1:] == ["[internal] RUN what"]

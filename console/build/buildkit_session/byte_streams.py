@@ -16,16 +16,23 @@ from typing import Any, Protocol
 _READ_BYTES = 256 * 1024
 
 
+class Owner(Protocol):
+    """What a connection was made by: it has to be kept as long, because it ends the connection when it is collected,
+    and to be closed with it, because until then it keeps the socket open."""
+
+    def close(self) -> object: ...
+
+
 class SocketStream:
     """Bytes over a socket.
 
     Args:
         connected: Blocking, without a timeout.
         first: What was read from it already.
-        owner: Kept as long as this, because it would end the connection when it is collected.
+        owner: If it has one.
     """
 
-    def __init__(self, connected: socket.socket, first: bytes = b"", owner: object = None) -> None:
+    def __init__(self, connected: socket.socket, first: bytes = b"", owner: Owner | None = None) -> None:
         self._socket = connected
         self._first = first
         self._owner = owner
@@ -40,7 +47,11 @@ class SocketStream:
         self._socket.sendall(data)
 
     def close(self) -> None:
-        _shut(self._socket)
+        with suppress(OSError):  # so that a thread blocked on it notices, which closing alone does not do
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        if self._owner is not None:
+            self._owner.close()
 
 
 class TlsStream:
@@ -50,7 +61,7 @@ class TlsStream:
     socket does not block, and waiting happens outside.
     """
 
-    def __init__(self, connected: ssl.SSLSocket, first: bytes = b"", owner: object = None) -> None:
+    def __init__(self, connected: ssl.SSLSocket, first: bytes = b"", owner: Owner | None = None) -> None:
         connected.setblocking(False)
         self._socket = connected
         self._first = first
@@ -97,6 +108,8 @@ class TlsStream:
             if not self._closed:
                 self._closed = True
                 self._socket.close()
+                if self._owner is not None:
+                    self._owner.close()
 
     def _wait_to_read(self) -> None:
         with suppress(ValueError):  # closed meanwhile
@@ -123,7 +136,7 @@ class SshProcessStream:
     Args:
         connected: Where to write.
         reader: The process's output, of which the answer was read.
-        owner: Kept as long as this.
+        owner: Kept as long.
     """
 
     def __init__(self, connected: SshProcess, reader: BufferedReader, owner: object) -> None:
@@ -139,6 +152,7 @@ class SshProcessStream:
 
     def close(self) -> None:
         self._process.proc.kill()
+        self._process.proc.wait()
 
 
 class SshChannelStream:
@@ -147,7 +161,7 @@ class SshChannelStream:
     Args:
         channel: A paramiko.Channel.
         first: What was read from it already.
-        owner: Kept as long as this.
+        owner: Kept as long.
     """
 
     def __init__(self, channel: Any, first: bytes, owner: object) -> None:
@@ -168,11 +182,3 @@ class SshChannelStream:
 
     def close(self) -> None:
         self._channel.close()
-
-
-def _shut(connected: socket.socket) -> None:
-    """Ends a connection so that a thread blocked on it notices, which closing alone does not do."""
-    with suppress(OSError):
-        connected.shutdown(socket.SHUT_RDWR)
-    with suppress(OSError):
-        connected.close()

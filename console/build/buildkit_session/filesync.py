@@ -85,8 +85,7 @@ class FileSync:
         if _asks_for_ignore_rules_only(call.metadata, folder.entries):
             listing = EMPTY
         else:
-            with self._lock:
-                listing = folder.listings.make(folder.entries)
+            listing = folder.listings.make(folder.entries)
         call.send_framed(listing.packets)
         transfer = _Transfer(call, listing)
         try:
@@ -96,8 +95,8 @@ class FileSync:
                 self.sent.files += transfer.sent.files
                 self.sent.size_bytes += transfer.sent.size_bytes
                 self.sent.changed |= transfer.sent.changed
-                for path in transfer.sent.changed:
-                    folder.listings.sent_otherwise(path)
+            for path in transfer.sent.changed:
+                folder.listings.sent_otherwise(path)
 
 
 class _Transfer:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from queue import SimpleQueue
 
 from console.build.buildkit_session.grpc import (
@@ -149,7 +150,8 @@ class CallGroup:
         call = ClientCall(self._connection, lambda message: heard.put((on_message, message)), lambda: heard.put(None))
         call.begin(method, metadata or [])
         self._running += 1
-        call.send_end(request)
+        with suppress(GrpcError):  # over before it was asked in full: why, its end tells
+            call.send_end(request)
         return call
 
     def run(self) -> None:

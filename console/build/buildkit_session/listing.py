@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
@@ -47,29 +48,35 @@ class Listings:
 
     BuildKit asks for a file if its size or time differ from what it has. Time is told in whole seconds from the file,
     and in nanoseconds from its content, so that an edit that keeps size and time is seen all the same.
+
+    May be used from several threads.
     """
 
     def __init__(self) -> None:
+        self._lock = threading.Lock()
         self._packets: dict[str, tuple[Entry, bytes]] = {}
         self._shifts: dict[str, int] = {}
 
     def make(self, entries: Mapping[str, Entry]) -> Listing:
         """The listing of a folder's entries, which are in a walk's order, as those of a `Snapshot` are."""
-        known, packets, files = self._packets, {}, {}
-        for number, (path, entry) in enumerate(_in_order(entries)):
-            found = known.get(path)
-            if found is None or (found[0] is not entry and found[0] != entry):
-                found = (entry, framed(_stat_packet(path, entry, self._shifts.get(path, 0))))
-            packets[path] = found
-            if entry.kind is Kind.FILE:
-                files[number] = path
-        self._packets = packets
+        packets, files = {}, {}
+        with self._lock:
+            known, shifts = self._packets, self._shifts
+            for number, (path, entry) in enumerate(_in_order(entries)):
+                found = known.get(path)
+                if found is None or (found[0] is not entry and found[0] != entry):
+                    found = (entry, framed(_stat_packet(path, entry, shifts.get(path, 0))))
+                packets[path] = found
+                if entry.kind is Kind.FILE:
+                    files[number] = path
+            self._packets = packets
         return Listing(b"".join([packet for _, packet in packets.values()]) + _LAST_STAT, files, entries)
 
     def sent_otherwise(self, path: str) -> None:
         """Has a file asked for again next time: what BuildKit got under this listing is not what the entry says."""
-        self._shifts[path] = self._shifts.get(path, 0) + 1
-        self._packets.pop(path, None)
+        with self._lock:
+            self._shifts[path] = self._shifts.get(path, 0) + 1
+            self._packets.pop(path, None)
 
 
 def dockerfile_entries(name: str, place: Path) -> dict[str, Entry]:
@@ -94,8 +101,8 @@ def dockerfile_entries(name: str, place: Path) -> dict[str, Entry]:
 
 
 def names_without_text(entries: Mapping[str, Entry]) -> list[str]:
-    """Paths and link targets that are no UTF-8. BuildKit from about 0.11 on refuses a listing with one of them; as part
-    of a tar it takes them."""
+    """Entries whose path or link target is no UTF-8. BuildKit 0.8 takes them, 0.25 refuses a listing with one of them;
+    in a tar both take them."""
     texts = ((path, path + entry.target) for path, entry in entries.items())
     return [path for path, text in texts if not text.isascii() and _HALF_CHARACTER.search(text)]
 

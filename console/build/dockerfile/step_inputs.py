@@ -62,7 +62,8 @@ def _step(dockerfile: Dockerfile, stage: Stage, instruction: Instruction, scope:
     stages: list[int] = []
     images: list[str] = []
     for origin, _ in inputs.origins:
-        place = dockerfile.stage_named(origin)
+        number = origin.isdecimal() and instruction.keyword != "COPY"  # a mount takes a number for an image's name
+        place = None if number else dockerfile.stage_named(origin)
         if place is None:
             images.append(origin)
         else:

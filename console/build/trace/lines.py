@@ -26,7 +26,6 @@ class OutputLines:
         self._append(first, lines)
         for part in rest:
             lines.append(self._take(len(self._text)))
-            self._returned = False
             self._append(part, lines)
         return lines
 
