@@ -6,8 +6,11 @@ import asyncio
 import io
 import os
 import signal
+import stat
 import sys
+import threading
 from collections.abc import Coroutine
+from contextlib import suppress
 from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any
@@ -28,6 +31,9 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+
+_GRACE_S = 2.0
+"""Beyond the time that ending in order may take: the history is written then."""
 
 Directory = Annotated[
     Path,
@@ -91,9 +97,9 @@ def run(
     loaded = _config(directory, config)
     # Textual draws on standard error.
     if plain or json or once or not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        _finish(session.run_headless(loaded, as_json=json, once=once))
+        _finish(session.run_headless(loaded, as_json=json, once=once), loaded)
     else:
-        _finish(session.run_console(loaded))
+        _finish(session.run_console(loaded), loaded)
 
 
 @app.command()
@@ -109,7 +115,7 @@ def build(
     from console.model import Target
 
     loaded = _config(directory, config)
-    _finish(session.build_once(loaded, Target(target.value), no_cache=no_cache, as_json=json))
+    _finish(session.build_once(loaded, Target(target.value), no_cache=no_cache, as_json=json), loaded)
 
 
 @app.command()
@@ -135,25 +141,34 @@ def _config(directory: Path, path: Path | None) -> Any:
     return load_config(path if path is not None else find_config(directory.absolute()))
 
 
-def _finish(work: Coroutine[Any, Any, ExitCode]) -> None:
+def _finish(work: Coroutine[Any, Any, ExitCode], config: Any) -> None:
     """Runs to the end and leaves with the right exit code.
 
-    The first signal ends everything in order, so that an app container is left running; a second one ends at once.
+    The first signal ends everything in order, so that an app container is left running; a second one ends at once, and
+    so does the time that an orderly end may take.
     """
+    from console.session import STOP_DEADLINE_S
+
+    patience_s = STOP_DEADLINE_S + config.run.stop_grace_s + _GRACE_S
 
     async def interruptible() -> ExitCode:
         task = asyncio.ensure_future(work)
+        loop = asyncio.get_running_loop()
         asked = False
 
-        def interrupt() -> None:
+        def interrupt(number: int, _frame: object) -> None:
             nonlocal asked
             if asked:
                 os._exit(ExitCode.INTERRUPTED)
             asked = True
-            task.cancel()
+            _end_at_last(patience_s)
+            if number == signal.SIGHUP:
+                _leave_terminal()
+            loop.call_soon_threadsafe(task.cancel)
 
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            asyncio.get_running_loop().add_signal_handler(number, interrupt)
+            # Not asyncio's handlers: those are run by the loop, which may be what hangs.
+            signal.signal(number, interrupt)
         return await task
 
     try:
@@ -161,6 +176,24 @@ def _finish(work: Coroutine[Any, Any, ExitCode]) -> None:
     except (KeyboardInterrupt, asyncio.CancelledError):
         code = ExitCode.INTERRUPTED
     raise typer.Exit(code)
+
+
+def _end_at_last(seconds: float) -> None:
+    """Ends the process after a time, whatever hangs. The kernel lets go of the project's lock; containers go on."""
+    timer = threading.Timer(seconds, os._exit, (int(ExitCode.INTERRUPTED),))
+    timer.daemon = True
+    timer.start()
+
+
+def _leave_terminal() -> None:
+    """Puts nothing in the place of a terminal that has gone: reading and writing there fails from now on."""
+    nowhere = os.open(os.devnull, os.O_RDWR)
+    for descriptor in (0, 1, 2):
+        # A file or a pipe that our output goes to is still there. One that has gone is no terminal any more, either.
+        with suppress(OSError):
+            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+                os.dup2(nowhere, descriptor)
+    os.close(nowhere)
 
 
 def main() -> None:

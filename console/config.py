@@ -57,7 +57,7 @@ class BuildConfig(Section, frozen=True, kw_only=True):
     backend: Literal["auto", "engine", "buildx", "classic"] = "auto"
     """How to build: the engine's own API, the buildx command, the engine's classic builder; `auto` takes what fits."""
     transport: Literal["auto", "session", "tar"] = "auto"
-    """How the engine gets the build context: only what changed, or all of it; `auto` takes what the engine offers."""
+    """How the engine gets the build context: what changed, or all; `auto` takes what it offers. Not with buildx."""
     network: Literal["default", "host", "none"] = "default"
     """Network of RUN steps."""
     platform: str = ""

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from console.caches import parse_cache
 from console.errors import ConfigError
 from console.places import is_place, parse_port
 
@@ -88,17 +88,17 @@ class _Checker:
             if not _IMAGE.fullmatch(entry):
                 raise wrong(f"{entry!r} is neither a cache nor an image's name")
             return
-        fields = _fields(entry)
-        if fields is None:
-            raise wrong("a cache is a list of key=value with commas between")
-        kind = fields.get("type", "registry")
-        if kind not in _CACHES:
-            raise wrong(f"there is no cache of type {kind!r}; there are {', '.join(_CACHES)}")
-        if kind == "inline" and key == "cache_from":
+        try:
+            cache = parse_cache(entry)
+        except ValueError:
+            raise wrong("a cache is a list of key=value with commas between") from None
+        if cache.kind not in _CACHES:
+            raise wrong(f"there is no cache of type {cache.kind!r}; there are {', '.join(_CACHES)}")
+        if cache.kind == "inline" and key == "cache_from":
             raise wrong("an inline cache is read from its image: name that in place of type=inline")
-        needed = {"registry": "ref", "local": place}.get(kind)
-        if needed and not fields.get(needed):
-            raise wrong(f"a cache of type {kind} needs {needed}=")
+        needed = {"registry": "ref", "local": place}.get(cache.kind)
+        if needed and not cache.attributes.get(needed):
+            raise wrong(f"a cache of type {cache.kind} needs {needed}=")
 
     def run(self, run: RunConfig) -> None:
         for text in run.ports:
@@ -165,26 +165,14 @@ def placed_agent(entry: str, root: Path) -> str:
 
 
 def placed_cache(entry: str, root: Path) -> str:
-    """A cache whose folder, where it has one, is an absolute path."""
-    fields = _fields(entry) if "=" in entry else None
-    if fields is None:
+    """A cache whose type is written out and whose folder, where it has one, is an absolute path."""
+    if "=" not in entry:
         return entry
-    text = io.StringIO()
-    placed = (
-        f"{key}={_absolute(value, root) if key in _PLACE_KEYS.values() else value}" for key, value in fields.items()
-    )
-    csv.writer(text, lineterminator="").writerow(placed)
-    return text.getvalue()
+    cache = parse_cache(entry)
+    folders = _PLACE_KEYS.values()
+    placed = {key: _absolute(value, root) if key in folders else value for key, value in cache.attributes.items()}
+    return replace(cache, attributes=placed).text()
 
 
 def _absolute(place: str, root: Path) -> str:
     return os.path.normpath(root / Path(place).expanduser())
-
-
-def _fields(entry: str) -> dict[str, str] | None:
-    """A cache's keys and values, written as one line of CSV; None where it is none."""
-    try:
-        parts = [part.strip().partition("=") for part in next(csv.reader([entry], strict=True), [])]
-    except csv.Error:
-        return None
-    return {key: value for key, _, value in parts} if all(key and sign for key, sign, _ in parts) else None

@@ -17,7 +17,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from console.errors import EngineError, EngineUnreachableError
+from console.errors import ConfigError, EngineError, EngineUnreachableError
 from console.model import EngineInfo
 
 if TYPE_CHECKING:
@@ -81,14 +81,22 @@ def connect() -> Engine:
 
     Raises:
         EngineUnreachableError: If none answers.
+        ConfigError: If the docker command's own settings, which say where it is, make no sense.
     """
     from docker import APIClient
-    from docker.errors import DockerException
+    from docker.errors import DockerException, InvalidConfigFile
 
     place: dict[str, Any] = {}
     try:
-        place = _place()
-        client = APIClient(version="auto", timeout=_CONNECT_TIMEOUT_S, **place)
+        try:
+            place = _place()
+            client = APIClient(version="auto", timeout=_CONNECT_TIMEOUT_S, **place)
+        except InvalidConfigFile as error:
+            raise _wrong_settings(error) from error
+        except (DockerException, OSError):
+            raise
+        except Exception as error:  # docker-py takes the settings as they come, and may stumble in any way
+            raise _wrong_settings(error) from error
         version = client.version()
         description = client.info()
         headers = client.get(f"{client.base_url}/_ping", timeout=_CONNECT_TIMEOUT_S).headers
@@ -146,6 +154,16 @@ def _place() -> dict[str, Any]:
 
     place: dict[str, Any] = dict(kwargs_from_env())
     return place if "base_url" in place else {**ContextAPI.kwargs_from_context(), **place}
+
+
+def _wrong_settings(error: Exception) -> ConfigError:
+    from docker.utils.config import find_config_file
+
+    file = find_config_file() or "the docker command's settings"
+    return ConfigError(
+        f"{file!s}, or the context that it names, is not as the docker command writes it: {error}",
+        "mend it (`docker context ls`, `docker login`), or name another folder with DOCKER_CONFIG",
+    )
 
 
 def _unreachable(error: BaseException, host: str) -> EngineUnreachableError:

@@ -111,7 +111,7 @@ class Sample:
     duration_ms: float
     status: BuildStatus
     engine: str
-    """`EngineInfo.identity` at the time."""
+    """`BuilderInfo.measured_on` at the time."""
     machine: str
     context_ms: float = 0.0
     context_files: int = 0

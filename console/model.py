@@ -266,7 +266,7 @@ class EngineInfo:
 
     @property
     def identity(self) -> str:
-        """What measurements are grouped by: times of two different engines say nothing about each other."""
+        """Tells engines apart: times of two different ones say nothing about each other."""
         return f"{self.name} {self.version} {self.builder} {self.storage}"
 
 
@@ -285,6 +285,17 @@ class BuilderInfo:
     """Whether it tells the times of its steps."""
     builder: str = ""
     """The buildx builder's name."""
+
+    def measured_on(self, engine: EngineInfo) -> str:
+        """What measurements are grouped by: the engine, and how it builds where that is not its best way."""
+        match self.backend, self.transport:
+            case "buildx", _:
+                return f"{engine.identity} by buildx {self.builder}"
+            case "engine", "tar":
+                return f"{engine.identity} by tar"
+            case "classic", _ if engine.builder != "classic":
+                return f"{engine.identity} by the classic builder"
+        return engine.identity
 
 
 @dataclass(frozen=True, slots=True)

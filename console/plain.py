@@ -27,6 +27,7 @@ from console.state.words import (
     telling_causes,
     usual_words,
     warning_lines,
+    why_line,
 )
 
 _GLYPHS = {
@@ -108,7 +109,11 @@ class PlainFrontEnd:
     def _lines(self, stamped: Stamped) -> list[str]:
         """The news with its time, then the foreign text that comes with it."""
         stamp = clock_time(stamped.at)
-        return [*(f"{stamp}  {line}" for line in self._news(stamped.event)), *self._quoted(stamped.event)]
+        news, quoted = self._news(stamped.event), self._quoted(stamped.event)
+        if isinstance(stamped.event, ev.BuildWarned):
+            quoted = [f"          │ {line.strip()}" for line in news[1:]]
+            del news[1:]
+        return [*(f"{stamp}  {line}" for line in news), *quoted]
 
     def _quoted(self, event: ev.Event) -> list[str]:
         match event:
@@ -194,8 +199,8 @@ class PlainFrontEnd:
         if (event.target, event.warning) in self._told_warnings:
             return []
         self._told_warnings.add((event.target, event.warning))
-        first, *more = warning_lines(event.warning)
-        return [f"#{event.build} ! {first}", *more]
+        first, *details = warning_lines(event.warning)
+        return [f"#{event.build} ! {first}", *details]
 
     def _finished(self, event: ev.BuildFinished) -> str:
         head = f"#{event.build} {event.target.value} {event.status.value} in {duration(event.duration_ms)}"
@@ -247,9 +252,11 @@ def _error_lines(event: ev.ErrorOccurred) -> list[str]:
 
 
 def _causes(event: ev.BuildFinished) -> list[str]:
-    """Why steps were rebuilt, if that took time that anyone would like back."""
-    if all(cause.cost_ms < SLOW_MS for cause in event.causes):
+    """Why steps were rebuilt: all of them if that took time that anyone would like back, else the first on one line."""
+    if not event.causes:
         return []
+    if all(cause.cost_ms < SLOW_MS for cause in event.causes):
+        return [f"#{event.build} {why_line(event.causes)}"]
     exact = all(step.exact for step in event.steps)
     return [f"#{event.build} {cause_line(cause, exact=exact)}" for cause in telling_causes(event.causes)]
 

@@ -43,7 +43,7 @@ from console.watch.ignore import load_ignore
 from console.watch.scope import Ignored, scope_of
 from console.watch.watcher import Watcher
 
-_STOP_DEADLINE_S = 10.0
+STOP_DEADLINE_S = 10.0
 """Beyond the container's own stop grace: a dead engine must not hold us for ever."""
 
 
@@ -81,7 +81,7 @@ class Session:
         emit(ev.EngineConnected(engine.info))
         chosen, backend = await asyncio.to_thread(open_backend, engine, config, self._clock)
         emit(ev.BuilderChosen(chosen))
-        measured_on = " ".join((engine.info.identity, *(("via buildx", chosen.builder) if chosen.builder else ())))
+        measured_on = chosen.measured_on(engine.info)
         machine = f"{platform.node()}, {os.cpu_count()} × {platform.machine()}"
         path = history_path(config.project.name, config.path)
         self._recorder = HistoryRecorder(path, config.compare, measured_on, machine, self._clock)
@@ -139,7 +139,7 @@ class Session:
         if self._controller is not None:
             ends.append(asyncio.create_task(self._controller.stop()))
         if ends:
-            await asyncio.wait(ends, timeout=_STOP_DEADLINE_S + self._config.run.stop_grace_s)
+            await asyncio.wait(ends, timeout=STOP_DEADLINE_S + self._config.run.stop_grace_s)
         for part in (self._builder, self._runner, self._base):
             if part is not None:
                 part.close()

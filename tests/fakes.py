@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.config import Config, load_config
+from console.errors import EngineUnreachableError
 from console.events import Event
 from console.measurements import Comparison, Sample, Usual
 from console.model import BaseStatus, BuildOutcome, BuildStatus, ContextSummary, Scenario, StepFailure, Target
@@ -150,8 +151,12 @@ class FakeBase:
     present: bool = True
     files: frozenset[str] = frozenset({"base.Dockerfile", "requirements.txt"})
     stale_files: tuple[str, ...] = ()
+    away: bool = False
+    """The engine does not answer."""
 
     async def status(self) -> BaseStatus:
+        if self.away:
+            raise EngineUnreachableError("no container engine answers", "start it")
         image_id = "sha256:base" if self.present else ""
         return BaseStatus("demo-base:latest", self.present, image_id, stale_files=self.stale_files)
 

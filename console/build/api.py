@@ -14,7 +14,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -26,7 +26,7 @@ from console.build.dockerfile import Dockerfile
 from console.build.request import BuildObserver, BuildRequest
 from console.build.trace import StatusUpdate, TraceError, decode_status
 from console.engine import Engine, engine_errors
-from console.errors import EngineError
+from console.errors import EngineError, EngineUnreachableError
 from console.model import BuildOutcome, BuildStatus, Clock
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 _CHUNK_BYTES = 64 * 1024
 _CANCEL_AGAIN_S = 0.02
 _CANCEL_FAILED_S = 0.5
+_CANCEL_GRACE_S = 2.0
+"""How long the engine may take to answer that it cancels a build."""
 
 
 class TarBackend:
@@ -53,15 +55,17 @@ class TarBackend:
         build_id = f"splitdeck-{secrets.token_hex(8)}"
         over = threading.Event()
 
+        line = _Line(client)
+
         def cancel() -> None:
-            _cancel_until(over, self._engine.client(), build_id)
+            _cancel_until(over, self._engine.client(), build_id, line)
 
         parameters = tar_parameters(request) | {"version": "2", "buildid": build_id}
         try:
             with request.cancellation.stopping(cancel):
                 packed = self._packer.pack(request.snapshot)
                 return run_build(
-                    client, parameters, request, packed, lambda chunks: read_answer(chunks, request, observer)
+                    line, parameters, request, packed, lambda chunks: read_answer(chunks, request, observer)
                 )
         finally:
             over.set()
@@ -101,7 +105,7 @@ class LinesBackend:
                 for message in messages(chunks):
                     with suppress(TraceError):  # a line that cannot be read costs that line, not the build
                         answer.take(trace.read(message, self._clock.now()))
-            except HTTPError:  # we hung up, or the engine did
+            except EngineUnreachableError:  # we hung up, or the engine did
                 if not request.cancellation.asked:
                     raise
             if request.cancellation.asked and not trace.image_id:
@@ -109,7 +113,9 @@ class LinesBackend:
             return answer.outcome(trace.image_id, trace.failure)
 
         packed = self._packer.pack(request.snapshot)
-        return run_build(client, parameters, request, packed, read, cancel_by_socket=True)
+        line = _Line(client)
+        with request.cancellation.stopping(line.hang_up):
+            return run_build(line, parameters, request, packed, read)
 
 
 def tar_parameters(request: BuildRequest) -> dict[str, str]:
@@ -132,35 +138,77 @@ def tar_parameters(request: BuildRequest) -> dict[str, str]:
     return values | {key: value for key, value in optional.items() if value}
 
 
+class _Line:
+    """The connection of one build's request, which other threads may end.
+
+    Args:
+        client: docker-py's, of the thread that builds.
+    """
+
+    def __init__(self, client: APIClient) -> None:
+        self.client = client
+        self._lock = threading.Lock()
+        self._response: Any = None
+        self._hung_up = False
+
+    def take(self, response: Any) -> None:
+        """Takes the answer's beginning, after which the connection can be ended; at once if that was asked before."""
+        with self._lock:
+            self._response = response
+            hung_up = self._hung_up
+        if hung_up:
+            self.hang_up()
+
+    def hang_up(self) -> None:
+        """Ends the connection; `response.close()` from another thread would wait for the build's end."""
+        with self._lock:
+            self._hung_up = True
+            response = self._response
+        if response is not None:
+            private: Any = self.client
+            found = private._get_raw_response_socket(response)  # noqa: SLF001
+            with suppress(OSError):
+                getattr(found, "_sock", found).shutdown(socket.SHUT_RDWR)
+
+    def chunks(self) -> Iterator[bytes]:
+        """The answer's body.
+
+        Raises:
+            EngineUnreachableError: If it breaks off.
+        """
+        try:
+            yield from self._response.raw.stream(_CHUNK_BYTES, decode_content=False)
+        except (HTTPError, OSError) as error:
+            message = "the build: the container engine ended the connection in the middle of its answer"
+            raise EngineUnreachableError(message, "see whether it is still running, and build again") from error
+
+
 def run_build(
-    client: APIClient,
+    line: _Line,
     parameters: dict[str, str],
     request: BuildRequest,
     packed: PackedContext,
     read: Callable[[Iterator[bytes]], BuildOutcome],
-    *,
-    cancel_by_socket: bool = False,
 ) -> BuildOutcome:
     """Sends the build context, and reads the answer to its end.
 
     Args:
-        client: The calling thread's own.
+        line: To the engine.
         parameters: The query string's values.
         request: What to build.
         packed: Its build context.
         read: Follows the answer's body, which is cut anywhere.
-        cancel_by_socket: Cancel by closing the connection, where the engine has no other way.
 
     Raises:
         EngineUnreachableError: If the engine goes away.
     """
     began = time.monotonic()
-    with packed.tar, ExitStack() as life, engine_errors("the build"):
+    with packed.tar, engine_errors("the build"):
         try:
-            response = _post(client, parameters, packed.tar)
-            if cancel_by_socket:
-                life.enter_context(request.cancellation.stopping(lambda: _shut_down(client, response)))
-            outcome = read(response.raw.stream(_CHUNK_BYTES, decode_content=False))
+            line.take(_post(line.client, parameters, packed.tar))
+            outcome = read(line.chunks())
+        except EngineUnreachableError:
+            raise
         except EngineError as error:
             outcome = BuildOutcome(BuildStatus.FAILED, 0.0, failure=step_failure(request.dockerfile, error.message))
     duration_ms = (time.monotonic() - began) * 1000
@@ -174,17 +222,25 @@ def read_answer(chunks: Iterator[bytes], request: BuildRequest, observer: BuildO
         chunks: The answer's body, cut anywhere.
         request: What was asked for.
         observer: Hears of steps and output as they come.
+
+    Raises:
+        EngineUnreachableError: If the answer breaks off, and not because the build was cancelled.
     """
     answer = BuildAnswer(request, observer)
     image_id, failure = "", ""
-    for message in messages(chunks):
-        if message.get("id") == "moby.buildkit.trace":
-            with suppress(TraceError, ValueError):  # what cannot be read costs a line of the screen, not the build
-                answer.take(decode_status(base64.b64decode(message["aux"])))
-        elif message.get("id") == "moby.image.id":
-            image_id = message["aux"]["ID"]
-        elif "error" in message:
-            failure = str(message["error"])
+    try:
+        for message in messages(chunks):
+            if message.get("id") == "moby.buildkit.trace":
+                with suppress(TraceError, ValueError):  # what cannot be read costs a line of the screen, not the build
+                    answer.take(decode_status(base64.b64decode(message["aux"])))
+            elif message.get("id") == "moby.image.id":
+                image_id = message["aux"]["ID"]
+            elif "error" in message:
+                failure = str(message["error"])
+    except EngineUnreachableError:
+        if not request.cancellation.asked:
+            raise
+        failure = "context canceled"
     return answer.outcome(image_id, failure)
 
 
@@ -220,16 +276,22 @@ def cancel_build(client: APIClient, build_id: str) -> None:
     is BuildKit's (moby 0bddd4cc); unlike with a closed socket, the trace of the build stays whole.
     """
     with engine_errors("cancelling the build"):
-        _request(client, "/build/cancel", params={"id": build_id})
+        _request(client, "/build/cancel", params={"id": build_id}, timeout=_CANCEL_GRACE_S)
 
 
-def _cancel_until(over: threading.Event, client: APIClient, build_id: str) -> None:
-    """Asks until the build is over: a request that comes before the builder knows the build has no effect."""
+def _cancel_until(over: threading.Event, client: APIClient, build_id: str, line: _Line) -> None:
+    """Asks until the build is over: a request that comes before the builder knows the build has no effect.
+
+    Hangs up on an engine that does not answer.
+    """
     try:
         while not over.is_set():
             try:
                 cancel_build(client, build_id)
                 over.wait(_CANCEL_AGAIN_S)
+            except EngineUnreachableError:
+                line.hang_up()
+                over.wait(_CANCEL_FAILED_S)
             except EngineError:  # if it lasts, the build's own thread meets it and tells it
                 over.wait(_CANCEL_FAILED_S)
     finally:
@@ -252,13 +314,6 @@ def _post(client: APIClient, parameters: dict[str, str], tar: Any) -> Any:
             text = response.json()["message"]
         raise EngineError(text.strip() or f"the engine refused the build with HTTP {response.status_code}")
     return response
-
-
-def _shut_down(client: Any, response: Any) -> None:
-    """Ends a build by hanging up; `response.close()` from another thread would wait for the build's end."""
-    found = client._get_raw_response_socket(response)  # noqa: SLF001
-    with suppress(OSError):
-        getattr(found, "_sock", found).shutdown(socket.SHUT_RDWR)
 
 
 def _request(client: Any, path: str, **options: Any) -> Any:

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from console.caches import parse_cache
 from console.config import BuildConfig
 from console.errors import BuildError
 from console.model import BuilderInfo, EngineInfo
@@ -96,6 +97,11 @@ def choose_backend(
         raise BuildError(
             f'{need}, which takes buildx; but [build] backend is "{settings.backend}"', 'set backend = "auto"'
         )
+    if need and settings.transport != "auto":
+        raise BuildError(
+            f'{need}, which takes buildx and its own transport; but [build] transport is "{settings.transport}"',
+            'set transport = "auto"',
+        )
     if need:
         return _buildx(settings, engine, buildx, need, base)
     if engine.builder == "buildkit" and settings.backend != "classic":
@@ -115,12 +121,6 @@ def choose_backend(
 def platforms_of(settings: BuildConfig) -> tuple[str, ...]:
     """The platforms to build for; empty for the engine's own."""
     return tuple(part.strip() for part in settings.platform.split(",") if part.strip())
-
-
-def cache_kind(entry: str) -> str:
-    """The kind of a cache as buildx writes one: `type=local,dest=…`; an image's name is a cache in a registry."""
-    match = re.search(r"(?:^|,)\s*type=([a-z0-9]+)", entry)
-    return match[1] if match else "registry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +151,7 @@ def _strange_cache(settings: BuildConfig, engine: EngineInfo, can: _Caches) -> s
     """The first cache that is not among those that can be used, in words."""
     wanted = (("cache_from", settings.cache_from, can.read), ("cache_to", settings.cache_to, can.written))
     for key, entries, kinds in wanted:
-        for kind in map(cache_kind, entries):
+        for kind in (parse_cache(entry).kind for entry in entries):
             if kind not in kinds:
                 where = f"{engine.name} {engine.version} with the {engine.storage} store"
                 return f"[build] {key} has a cache of type {kind}, which {where} cannot use itself"

@@ -12,14 +12,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from console import events as ev
+from console.build.answer import failure_without_secrets
 from console.build.causes import BuildInputs, explain
-from console.build.context import KeptContext, Snapshot
+from console.build.context import KeptContext, Kind, Snapshot
 from console.build.context.reads import is_read
 from console.build.dockerfile import Dockerfile, read_dockerfile
 from console.build.dockerfile.step_inputs import step_inputs
 from console.build.last_inputs import LastInputs
-from console.build.recipe import LoadIgnore, Recipe, recipe_for
-from console.build.request import Backend, BuildRequest, Cancellation, SecretSource
+from console.build.recipe import LoadIgnore, Recipe, agents_for, recipe_for, secrets_for
+from console.build.request import Backend, BuildRequest, Cancellation
 from console.build.secrets import redactor
 from console.build.steps import StepLog
 from console.config import Config
@@ -202,6 +203,8 @@ class ProjectBuilder:
         if outcome.status is BuildStatus.CANCELLED and not cancellation.asked:
             failure = StepFailure("", "the engine cancelled the build", dockerfile.path)
             outcome = replace(outcome, status=BuildStatus.FAILED, failure=failure)
+        if outcome.failure is not None:  # what the engine says before there is an answer may hold one, too
+            outcome = replace(outcome, failure=failure_without_secrets(outcome.failure, request.redact))
         if outcome.status is BuildStatus.OK:
             with engine_errors("reading the image's size"):
                 found: dict[str, int] = client.inspect_image(outcome.image_id)  # type: ignore[no-untyped-call]
@@ -227,10 +230,10 @@ class ProjectBuilder:
         """Why the steps that were run did not come from the cache; nothing where that cannot be found out now."""
         try:
             now = inputs.result()
-        except SplitdeckError:
+            causes = explain(self._last_inputs.get(target), now, outcome.steps, no_cache=no_cache)
+            self._last_inputs.keep(target, now)
+        except Exception:  # noqa: BLE001 - the image is built; not to know why a step was run is no failure
             return ()
-        causes = explain(self._last_inputs.get(target), now, outcome.steps, no_cache=no_cache)
-        self._last_inputs.keep(target, now)
         return causes
 
     def _kept_for(self, target: Target, context: Path) -> KeptContext:
@@ -249,7 +252,7 @@ class ProjectBuilder:
         no_cache: bool,
     ) -> BuildRequest:
         build = self._config.build
-        secrets = {name: SecretSource(str(each.file or ""), each.env) for name, each in build.secrets.items()}
+        secrets = secrets_for(build, dockerfile, recipe.target)
         return BuildRequest(
             tag=recipe.tag,
             snapshot=snapshot,
@@ -263,7 +266,7 @@ class ProjectBuilder:
             network=build.network,
             platform=build.platform,
             secrets=secrets,
-            ssh=dict(_agent(text) for text in build.ssh),
+            ssh=agents_for(build, dockerfile, recipe.target),
             builder=build.builder,
             cache_from=build.cache_from,
             cache_to=build.cache_to,
@@ -274,13 +277,15 @@ class ProjectBuilder:
         """What the build depends on; worked out while it runs."""
         steps = step_inputs(dockerfile, recipe.args, recipe.target)
         files = {path: f"{entry.mode:o} {entry.digest.hex()[:16]}" for path, entry in snapshot.entries.items()}
+        links = {path: entry.target for path, entry in snapshot.entries.items() if entry.kind is Kind.LINK}
         names = dict.fromkeys(name for step in steps for name in step.images)
         client = self._engine.client()
         try:
             images = {name: image_id for name in names if (image_id := _image_id(client, name))}
         finally:
             client.close()
-        return BuildInputs(steps, files, images, dockerfile.path)
+        build = self._config.build
+        return BuildInputs(steps, files, images, dockerfile.path, links, build.network, build.platform)
 
 
 class _Later(Generic[Result]):
@@ -299,12 +304,6 @@ class _Later(Generic[Result]):
             self._future.set_result(job())
         except BaseException as error:  # noqa: BLE001 - handed to whoever asks
             self._future.set_exception(error)
-
-
-def _agent(text: str) -> tuple[str, str]:
-    """An entry of [build] ssh: the agent's id and socket."""
-    name, _, socket = text.partition("=")
-    return name, socket or os.environ.get("SSH_AUTH_SOCK", "")
 
 
 def _image_id(client: APIClient, name: str) -> str:

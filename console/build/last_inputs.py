@@ -13,6 +13,9 @@ import msgspec
 from console.build.causes import BuildInputs
 from console.model import Target
 
+_FORMAT = 2
+"""Of the files. What was written in another one is not looked at: it lacks what builds are compared by."""
+
 
 class LastInputs:
     """One small file per target in a folder of its own. Nothing depends on it: what cannot be read is as good as none.
@@ -24,7 +27,7 @@ class LastInputs:
 
     def __init__(self, folder: Path, place: str) -> None:
         self._folder = folder
-        self._place = hashlib.sha256(place.encode()).hexdigest()[:8]
+        self._place = hashlib.sha256(f"{_FORMAT} {place}".encode()).hexdigest()[:8]
         self._known: dict[Target, BuildInputs] = {}
 
     def get(self, target: Target) -> BuildInputs | None:

@@ -54,6 +54,8 @@ def _builders(listing: str, host: str) -> Iterator[tuple[str, BuildxBuilder]]:
             found = json.loads(line)
         except ValueError:
             continue
+        if not isinstance(found, dict):
+            continue
         nodes: list[dict[str, Any]] = found.get("Nodes") or []
         platforms = dict.fromkeys(each for node in nodes for each in node.get("Platforms") or ())
         endpoint = next((node.get("Endpoint", "") for node in nodes), "")
@@ -65,13 +67,12 @@ def _builders(listing: str, host: str) -> Iterator[tuple[str, BuildxBuilder]]:
 
 
 def _context_host(name: str) -> str:
-    """The address behind one of the Docker command's contexts; empty where there is none of that name."""
+    """The address behind one of the Docker command's contexts; empty where none of that name makes sense."""
     from docker.context import ContextAPI
-    from docker.errors import DockerException
 
     try:
         context = ContextAPI.get_context(name)
-    except (DockerException, OSError):
+    except Exception:  # noqa: BLE001 - docker-py takes a context's file as it comes, and may stumble in any way
         return ""
     return str(context.Host) if context is not None else ""
 

@@ -25,8 +25,10 @@ _COMPARED = 50
 """Newest samples of each track that a comparison looks at."""
 _USUAL = 10
 """Newest samples of each scenario that tell what is usual: few enough to follow a change of the Dockerfile."""
-_EXPECTED = (Scenario.CODE_CHANGE, Scenario.DEPS_CHANGE, Scenario.COLD)
+_WARM = {Target.APP: Scenario.CODE_CHANGE, Target.BASE: Scenario.DEPS_CHANGE, Target.LEGACY: Scenario.CODE_CHANGE}
 """What a build that may use the cache will most likely be; a base is hardly ever built but for its dependencies."""
+_TELLING = (Scenario.CODE_CHANGE, Scenario.DEPS_CHANGE, Scenario.COLD)
+"""Scenarios whose samples tell what a step takes when it is run; without a change hardly one is."""
 
 
 class HistoryRecorder:
@@ -35,7 +37,7 @@ class HistoryRecorder:
     Args:
         path: The history file.
         settings: Targets and stage rules.
-        engine: `EngineInfo.identity`.
+        engine: `BuilderInfo.measured_on`.
         machine: What the measurements were taken on.
         clock: The present.
     """
@@ -88,16 +90,22 @@ class HistoryRecorder:
     async def usual(self, target: Target, *, no_cache: bool) -> Usual | None:
         """What a build of a target that begins now usually takes; None where none like it was measured.
 
+        Another scenario never stands in for the one that is expected: after one cold build, the first change of the
+        code would be promised a minute.
+
         Raises:
             HistoryError: If the history cannot be read.
         """
 
+        def newest(scenario: Scenario) -> list[Sample]:
+            return list(self._opened.recent(target, scenario, *self._place, limit=_USUAL))
+
         def job() -> Usual | None:
-            scenarios = (Scenario.COLD,) if no_cache else _EXPECTED
-            found = [self._opened.recent(target, scenario, *self._place, limit=_USUAL) for scenario in scenarios]
-            while found and not found[0]:
-                del found[0]
-            return usual(found[0], [sample for samples in found[1:] for sample in samples]) if found else None
+            expected = Scenario.COLD if no_cache else _WARM[target]
+            samples = newest(expected)
+            if not samples or no_cache:
+                return usual(samples)
+            return usual(samples, [sample for other in _TELLING if other is not expected for sample in newest(other)])
 
         return await self._call(job)
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from console import events as ev
 from console.config import Config
-from console.errors import SplitdeckError
+from console.errors import EngineUnreachableError, SplitdeckError
+from console.history.stages import instruction_of
 from console.loop.guard import defect, guarded
 from console.loop.ports import Emit, ImageBuilder, Recorder
 from console.measurements import Sample
@@ -28,6 +29,8 @@ class FinishedBuild:
     outcome: BuildOutcome
     ended_at: float
     """Seconds since 1970."""
+    cut_off: bool = False
+    """The engine went away meanwhile: the build says nothing of what was to be built."""
 
 
 class Builds:
@@ -78,8 +81,12 @@ class Builds:
         no_cache: bool,
         stands_on: str,
         serving: bool,
+        watching: bool = True,
     ) -> FinishedBuild:
         """Builds, reports and records. What a user can cause never raises: it is a failed outcome.
+
+        Why a build failed is told as an error, but for one that was cut off while the loop runs: the caller knows
+        whether somebody else tells of the engine.
 
         Args:
             target: What to build.
@@ -89,6 +96,7 @@ class Builds:
             stands_on: What identifies the dependencies: the base's image ID for an app build, its inputs' fingerprint
                 for the others.
             serving: Whether a container serves meanwhile, to reassure after a failure.
+            watching: Whether the loop runs, so that a save leads to another build.
         """
         number, self._next_number = self._next_number, self._next_number + 1
         if self.running:
@@ -98,11 +106,11 @@ class Builds:
         batch_number = batch.number if batch else None
         self._emit(ev.BuildStarted(number, target, target.track, self._images[target], reason, batch_number))
         expecting = asyncio.create_task(self._expect(number, target, no_cache=no_cache))  # begins once the build has
-        hint = ""
+        hint, cut_off = "", False
         try:
             outcome = await self._builder.build(number, target, no_cache=no_cache)
         except SplitdeckError as error:
-            hint = error.hint
+            hint, cut_off = error.hint, isinstance(error, EngineUnreachableError)
             duration_ms = (self._clock.now() - started_at) * 1000
             outcome = BuildOutcome(BuildStatus.FAILED, duration_ms, failure=StepFailure("", error.message))
         except Exception as error:  # noqa: BLE001 - a defect of ours must not end the loop
@@ -112,9 +120,10 @@ class Builds:
         finally:
             expecting.cancel()
             self.running.discard(target)
-        finished = FinishedBuild(number, outcome, self._clock.now())
+        finished = FinishedBuild(number, outcome, self._clock.now(), cut_off)
         self._report(target, finished)
-        if outcome.failure is not None:
+        if outcome.failure is not None and not (cut_off and watching):
+            hint = hint or _next(target, watching=watching)
             self._emit(ev.ErrorOccurred(*_told(target, number, outcome.failure, hint, serving=serving)))
         disturbed = target in self._disturbed
         self._disturbed.discard(target)
@@ -161,7 +170,8 @@ class Builds:
             self._emit(
                 ev.ContextSent(finished.number, outcome.context)
             )  # again, as only now it is known what travelled
-        instructions = [step for step in outcome.steps if step.number]
+        # A base image that is present is always "cached": counted, it would make every build look better than it is.
+        instructions = [step for step in outcome.steps if step.number and instruction_of(step.name) != "FROM"]
         self._emit(
             ev.BuildFinished(
                 finished.number,
@@ -219,11 +229,15 @@ class Builds:
             self._emit(ev.ComparisonUpdated(comparison))
 
 
-_NEXT = {
-    Target.APP: "fix it and save",
-    Target.BASE: "fix it, then build it again: b, or `splitdeck build base`",
-    Target.LEGACY: "fix it, then build it again: l, or `splitdeck build legacy`",
-}
+_KEYS = {Target.BASE: "b", Target.LEGACY: "l"}
+
+
+def _next(target: Target, *, watching: bool) -> str:
+    """What to do after a failed build."""
+    if target is Target.APP and watching:
+        return "fix it and save"
+    key = f"{_KEYS[target]}, or " if watching else ""
+    return f"fix it, then build it again: {key}`splitdeck build {target.value}`"
 
 
 def _told(target: Target, number: int, failure: StepFailure, hint: str, *, serving: bool) -> tuple[str, str]:
@@ -231,5 +245,4 @@ def _told(target: Target, number: int, failure: StepFailure, hint: str, *, servi
     place = f" at {failure.dockerfile}:{failure.line}" if failure.line else ""
     step = f" ({failure.step})" if failure.step else ""
     message = f"{target.value} build #{number} failed{place}{step}: {failure.message}"
-    hint = hint or _NEXT[target]
     return message, f"{hint}; the running container stays as it is" if serving else hint

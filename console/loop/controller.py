@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from console import events as ev
 from console.config import Config
+from console.errors import EngineUnreachableError, SplitdeckError
 from console.format import paths as some_paths
 from console.loop.builds import Builds, FinishedBuild
 from console.loop.guard import guarded
@@ -21,6 +23,11 @@ from console.loop.plan import Plan, Situation, plan
 from console.loop.ports import AppRunner, BaseImages, Emit
 from console.loop.service import Service
 from console.model import BaseStatus, BuildOutcome, BuildStatus, ChangeBatch, Target
+
+_ENGINE_AGAIN_S = 1.0
+"""Between two looks at an engine that has gone."""
+_CUT_OFF_AT_MOST = 3
+"""So often in a row a build may lose the engine; then the engine may be what the build brings down."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +70,8 @@ class Controller:
         self._lanes: dict[Target, asyncio.Task[Any]] = {}
         self._background: set[asyncio.Task[None]] = set()
         self._stopping = False
+        self._given_up = asyncio.Event()
+        """Set once what waits for the engine is wanted no more."""
         self.first_cycle: asyncio.Future[bool] | None = None
         """Set to whether the first build came into service."""
 
@@ -84,6 +93,7 @@ class Controller:
         """Cancels what is being built and waits for it; a swap under way ends with a container running."""
         self._stopping = True
         self._wanted = None
+        self._given_up.set()
         self._builds.cancel_all()
         self._service.stop()
         while tasks := [task for task in self._tasks() if not task.done()]:
@@ -132,6 +142,7 @@ class Controller:
             self._race_legacy()
         elif isinstance(intent, ev.CancelRequested):
             self._wanted = None
+            self._given_up.set()
             self._builds.cancel_all()
         elif isinstance(intent, ev.PauseRequested):
             self._pause(intent.paused)
@@ -165,17 +176,26 @@ class Controller:
         self._start_lane(Target.APP, self._app_lane())
 
     async def _app_lane(self) -> None:
+        cut_off = 0
         while (request := self._take_wanted()) is not None:
             finished = await self._build(Target.APP, request.reason, request.batch)
-            if finished.outcome.status is BuildStatus.OK:
+            cut_off = cut_off + 1 if finished.cut_off else 0
+            if 0 < cut_off < _CUT_OFF_AT_MOST and not self._stopping:
+                self._cycle_ended(False)
+                newer = self._take_wanted()
+                self._wanted = request if newer is None else newer.after(request)
+                await self._engine_is_back(finished)
+            elif finished.outcome.status is BuildStatus.OK:
                 await self._service.take_over(request.batch, finished)
             elif finished.outcome.status is BuildStatus.CANCELLED and (newer := self._take_wanted()) is not None:
                 self._wanted = newer.after(request)
-            elif await self._base_has_gone(finished):
+            elif not finished.cut_off and await self._base_has_gone(finished):
                 self._wanted = request.after(self._wanted)
                 self._start_lane(Target.BASE, self._base_lane("it is not on this engine any more"))
                 return
             else:
+                if finished.cut_off:
+                    self._tell_cut_off(finished)
                 await self._service.keep()
                 self._cycle_ended(False)
 
@@ -197,7 +217,15 @@ class Controller:
     # -- the base and the legacy lane ---------------------------------------------------------------------------------
 
     async def _base_lane(self, reason: str) -> None:
-        finished = await self._build(Target.BASE, reason)
+        for _ in range(_CUT_OFF_AT_MOST):
+            finished = await self._build(Target.BASE, reason)
+            if not finished.cut_off:
+                break
+            self._cycle_ended(False)
+            if not await self._engine_is_back(finished):
+                return
+        else:
+            self._tell_cut_off(finished)
         if finished.outcome.status is BuildStatus.OK:
             await self._promoted()
             if self._base is not None and self._base.stale_files and self._config.base.on_change == "build":
@@ -248,7 +276,42 @@ class Controller:
         self._start_lane(Target.LEGACY, self._legacy_lane())
 
     async def _legacy_lane(self) -> None:
-        await self._build(Target.LEGACY, "what the single image costs for the source as it is now")
+        finished = await self._build(Target.LEGACY, "what the single image costs for the source as it is now")
+        if finished.cut_off:
+            self._tell_cut_off(finished)
+
+    # -- an engine that goes away -------------------------------------------------------------------------------------
+
+    async def _engine_is_back(self, finished: FinishedBuild) -> bool:
+        """Waits until the engine that a build was cut off by answers; false if nobody wants that build any more."""
+        if self._stopping:
+            return False
+        if not self._service.serving:  # else the one who follows the container tells
+            message = finished.outcome.failure.message if finished.outcome.failure else "the container engine went away"
+            self._emit(ev.ErrorOccurred(message, "what was being built is built again once the engine is back"))
+        self._given_up.clear()
+        while not self._stopping:
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._given_up.wait(), _ENGINE_AGAIN_S)
+            if self._given_up.is_set():
+                break
+            try:
+                await self._base_images.status()
+            except EngineUnreachableError:
+                continue
+            except SplitdeckError:
+                pass  # it answers; what is wrong with the base is told when it is needed
+            return True
+        return False
+
+    def _tell_cut_off(self, finished: FinishedBuild) -> None:
+        """A build that is not done again by itself."""
+        if self._stopping:
+            return
+        message = finished.outcome.failure.message if finished.outcome.failure else "the container engine went away"
+        self._emit(
+            ev.ErrorOccurred(f"build #{finished.number} was cut off: {message}", "build again: a save, r, b or l")
+        )
 
     async def _build(
         self, target: Target, reason: str, batch: ChangeBatch | None = None, *, no_cache: bool = False
@@ -257,7 +320,11 @@ class Controller:
         if self._base is not None:
             stands_on = self._base.image_id if target is Target.APP else self._base.inputs_fingerprint
         return await self._builds.build(
-            target, reason, batch, no_cache=no_cache, stands_on=stands_on, serving=self._service.serving
+            *(target, reason, batch),
+            no_cache=no_cache,
+            stands_on=stands_on,
+            serving=self._service.serving,
+            watching=self.first_cycle is not None,
         )
 
     # -- small things -------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from console import events as ev
@@ -135,9 +136,16 @@ class ContainerRunner:
         """Removes replaced containers, and images of ours that no tag and no container holds any more."""
 
         def prune(client: APIClient) -> None:
+            from docker.errors import APIError
+
             with engine_errors("removing superseded images"):
                 label = f"{LABEL_PROJECT}={self._config.project.name}"
-                client.prune_images(filters={"dangling": True, "label": [label]})  # type: ignore[no-untyped-call]
+                try:
+                    client.prune_images(filters={"dangling": True, "label": [label]})  # type: ignore[no-untyped-call]
+                except APIError as error:
+                    if error.status_code != HTTPStatus.CONFLICT:
+                        raise
+                    # Somebody else tidies this engine just now; ours go with the next swap.
 
         try:
             await self._worker.call(lambda client: self._bound(client).tidy())

@@ -43,9 +43,10 @@ def step_outlook(usual: Usual | None, step: Step, now: float) -> Outlook:
     if known is None or not (running or step.status is StepStatus.DONE):
         return NOTHING_KNOWN
     took = _so_far(step, now) if running else step.duration_ms
-    if known.n >= _ENOUGH and took > max(_clearly_above(known.median_ms), known.max_ms):
+    longer = _longer_than_ever(known, took)
+    if known.n >= _ENOUGH and longer:
         return Outlook(usually_ms=known.median_ms)
-    if not running or known.median_ms < WORTH_TELLING_MS:
+    if not running or longer or known.median_ms < WORTH_TELLING_MS:
         return NOTHING_KNOWN
     return Outlook(left_ms=max(0.0, known.median_ms - took))
 
@@ -57,11 +58,28 @@ def build_outlook(build: BuildView, now: float = 0.0) -> Outlook:
         return NOTHING_KNOWN
     took = max(0.0, now - build.started_at) * 1000 if running else build.duration_ms or 0.0
     left = _left_ms(usual, build.steps, took, now) if running else 0.0
-    if not left and usual.n >= _ENOUGH and took > _clearly_above(usual.total_ms) and _does_the_usual(usual, build):
+    late = _late_steps(usual, build.steps, now) if running else []
+    slow = usual.n >= _ENOUGH and took > _clearly_above(usual.total_ms)
+    # What waits behind a step that is late says nothing of how long that one still takes.
+    if slow and (not left or late) and _does_the_usual(usual, build):
         return Outlook(usually_ms=usual.total_ms)
-    if not running or left is None or max(took + left, usual.total_ms) < WORTH_TELLING_MS:
+    no_end_in_sight = any(_longer_than_ever(known, so_far) for known, so_far in late)
+    if not running or left is None or no_end_in_sight or max(took + left, usual.total_ms) < WORTH_TELLING_MS:
         return NOTHING_KNOWN
     return Outlook(left_ms=left)
+
+
+def _late_steps(usual: Usual, steps: Sequence[Step], now: float) -> list[tuple[UsualStep, float]]:
+    """The running steps that take longer than they usually do, with how long they have taken so far (ms)."""
+    known = _by_name(usual)
+    running = [step for step in steps if step.status is StepStatus.RUNNING and unnumbered(step.name) in known]
+    timed = [(known[unnumbered(step.name)], _so_far(step, now)) for step in running]
+    return [(usually, so_far) for usually, so_far in timed if so_far > usually.median_ms]
+
+
+def _longer_than_ever(known: UsualStep, took: float) -> bool:
+    """Whether a step takes clearly longer than usual, and longer than it did in any earlier build."""
+    return took > max(_clearly_above(known.median_ms), known.max_ms)
 
 
 def _clearly_above(median_ms: float) -> float:

@@ -5,13 +5,13 @@ Pure. Events about builds or containers that the state does not know are ignored
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from console import events as ev
 from console.format import paths
-from console.model import BuildStatus, BuildWarning, Step, Target
+from console.model import BuildStatus, BuildWarning, Step, StepKind, Target
 from console.state.app_state import AppState, BuildView, Notice, PipelineView, Severity, WatchView
 from console.state.container_events import (
     container_exited,
@@ -25,6 +25,7 @@ _NOTICES_KEPT = 50
 _STALE = "the base image is stale: "
 _SAVES_KEPT = 50
 _PHASE_AFTER = {BuildStatus.OK: "swap", BuildStatus.CANCELLED: "cancelled"}
+_KINDS = (StepKind.INTERNAL, StepKind.INSTRUCTION, StepKind.EXPORT)
 _FIELD_OF = {Target.APP: "app_build", Target.BASE: "base_build", Target.LEGACY: "legacy_build"}
 
 
@@ -152,7 +153,25 @@ def _with_step(steps: tuple[Step, ...], step: Step) -> tuple[Step, ...]:
     for index, known in enumerate(steps):
         if known.id == step.id:
             return (*steps[:index], step, *steps[index + 1 :])
-    return (*steps, step)
+    return _in_order((*steps, step))
+
+
+def _in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps as the Dockerfile has them, the builder's own before and the export after them.
+
+    Builders announce them in any order, and a row that has its place from the beginning is easier to follow than one
+    that is where its time puts it.
+    """
+    steps = tuple(steps)
+    stages: dict[str, int] = {}
+    for step in steps:
+        if step.line:
+            stages[step.stage_label] = min(step.line, stages.get(step.stage_label, step.line))
+
+    def place(step: Step) -> tuple[int, int, str, int]:
+        return _KINDS.index(step.kind), stages.get(step.stage_label, 0), step.stage_label, step.number
+
+    return tuple(sorted(steps, key=place))
 
 
 def _build_finished(state: AppState, event: ev.BuildFinished, at: float) -> AppState:
@@ -163,7 +182,7 @@ def _build_finished(state: AppState, event: ev.BuildFinished, at: float) -> AppS
         view,
         status=event.status,
         duration_ms=event.duration_ms,
-        steps=event.steps,
+        steps=_in_order(event.steps),
         failure=event.failure,
         image_id=event.image_id,
         size_bytes=event.size_bytes,

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from console.format import duration, paths, plural, printable, size
+from console.history.usual import unnumbered
 from console.measurements import Usual
 from console.model import BuilderInfo, BuildWarning, Cause, CauseKind, ContextSummary, EngineInfo, Step
 from console.state.outlook import Outlook
 
 INEXACT = "≈ as its lines arrived: this builder tells no times"
+_FIRST_CAUSES = 2
 SLOW_MS = 1000.0
 """From here on the time that a rebuilt step took is worth a word on why it was rebuilt."""
+_LINE = re.compile(r" \(line \d+\)$")
+"""What BuildKit's checks say of a place that is known better."""
 _NUMBER = re.compile(r"\[[^\]]*\d+/\d+\]")
 
 
@@ -96,6 +100,16 @@ def cause_line(cause: Cause, *, exact: bool = True) -> str:
     return f"{printable(cause.step)} — {cause_words(cause)} · {took(cause.cost_ms, exact=exact)}"
 
 
+def why_line(causes: Sequence[Cause]) -> str:
+    """Why a build's first steps were run, on one line: `why: COPY src/ — src/a.py changed; RUN make follows`."""
+    told = []
+    for cause in telling_causes(causes)[:_FIRST_CAUSES]:
+        step = printable(unnumbered(cause.step))
+        told.append(f"{step} follows" if cause.kind is CauseKind.PARENT else f"{step} — {cause_words(cause)}")
+    more = len(telling_causes(causes)) - len(told)
+    return f"why: {'; '.join(told)}{f'; {more} more' if more else ''}"
+
+
 def context_words(context: ContextSummary) -> str:
     """`3 files, 18 kB · 1.2 kB sent`."""
     files = f"{plural(context.files, 'file')}, {size(context.size_bytes)}"
@@ -121,6 +135,6 @@ def warning_place(warning: BuildWarning) -> str:
 def warning_lines(warning: BuildWarning) -> tuple[str, ...]:
     """A remark on the Dockerfile: its place and what it says, then its details, then where the rule is explained."""
     place = warning_place(warning)
-    said = printable(warning.message)
+    said = printable(_LINE.sub("", warning.message) if warning.lines else warning.message)
     details = [f"  {printable(line)}" for line in (*warning.detail, warning.url) if line]
     return (f"{place}  {said}" if place else said, *details)

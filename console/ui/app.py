@@ -9,6 +9,8 @@ from typing import ClassVar
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.command import Provider
+from textual.driver import Driver
+from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 
 from console.events import (
@@ -26,6 +28,7 @@ from console.state.store import Store
 from console.ui import theme as own_theme
 from console.ui.commands import KEYS, LOG_KEYS, ConsoleCommands
 from console.ui.screens.dashboard import Dashboard
+from console.ui.terminal import LastingDriver
 
 _KEEP_TITLE, _RESTORE_TITLE = "\x1b[22;0t", "\x1b[23;0t"
 
@@ -76,6 +79,10 @@ class ConsoleApp(App[None]):
         self._refused_keys = sorted(set(keys or ()) - known)
         self.set_keymap({name: key for name, key in (keys or {}).items() if name in known})
         self.add_mode("dashboard", lambda: Dashboard(store, clock, can_race=can_race))
+
+    def get_driver_class(self) -> type[Driver]:
+        chosen = super().get_driver_class()
+        return LastingDriver if chosen is LinuxDriver else chosen
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
         colours = self.current_theme.to_color_system().generate()

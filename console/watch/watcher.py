@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
+import stat
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
@@ -90,6 +91,7 @@ class Watcher:
         self._files = {str(path) for path in scope.files}
         self._trees = tuple(f"{tree}/" for tree in scope.trees)
         self._default = DefaultFilter()
+        self._written = frozenset(_written_by_us())
         self._numbers = 0
 
     def count_files(self) -> int:
@@ -247,7 +249,9 @@ class Watcher:
     def _counts(self, _change: Change, path: str) -> bool:
         if path in self._files or not self._default(_change, self._below_tree(path)):
             return False
-        return not self._ignored(self._relative(path)) and not _is_empty_folder(path)
+        if self._ignored(self._relative(path)) or _is_empty_folder(path):
+            return False
+        return not self._written or _identity(Path(path)) not in self._written
 
     def _is_single(self, _change: Change, path: str) -> bool:
         return path in self._files
@@ -278,6 +282,15 @@ class Watcher:
                 if name not in self._default.ignore_dirs and not self._ignored(self._relative(f"{folder}/{name}"))
             ]
             yield from (path for name in files if self._counts(Change.added, path := f"{folder}/{name}"))
+
+
+def _written_by_us() -> Iterable[tuple[int, int]]:
+    """The files that our output goes to (`splitdeck run --plain > log.txt`): telling of a save would be the next."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            status = os.fstat(descriptor)
+            if stat.S_ISREG(status.st_mode):
+                yield status.st_dev, status.st_ino
 
 
 def _is_wsl() -> bool:

@@ -170,7 +170,8 @@ def test_a_secret_reaches_the_build_and_nothing_else(project: Project, client: A
 
 
 def test_a_secret_that_is_not_set_is_said(project: Project) -> None:
-    thin(project, build='[build.secrets]\ntoken = { env = "SD_NOT_SET" }')
+    dockerfile = "FROM busybox:test\nRUN --mount=type=secret,id=token true\n"
+    thin(project, dockerfile, build='[build.secrets]\ntoken = { env = "SD_NOT_SET" }')
     result = project.once("build", "app")
     assert result.returncode == 1
     assert "build secret token: the variable SD_NOT_SET is not set" in result.stdout + result.stderr

@@ -26,8 +26,8 @@ def state_of(engine: Engine) -> tuple[set[str], set[str]]:
 def test_a_project_from_its_first_look_to_a_served_app(project: Project, tmp_path: Path) -> None:
     first = project.once("doctor")
     assert (first.returncode, first.stderr) == (0, "")
-    assert f"! base image   {project.name}-base:latest is not here yet" in first.stdout
-    assert "✔ builder      engine by session" in first.stdout
+    assert f"! base image        {project.name}-base:latest is not here yet" in first.stdout
+    assert "✔ builder           engine by session" in first.stdout
     assert f"127.0.0.1:{project.port}/tcp is free" in first.stdout
     assert "begins with the first build" in first.stdout
     assert list((tmp_path / "state").iterdir()) == [], "a look leaves nothing behind"
@@ -38,7 +38,7 @@ def test_a_project_from_its_first_look_to_a_served_app(project: Project, tmp_pat
     live.stop()
     assert serving.returncode == 0
     assert f"127.0.0.1:{project.port}/tcp is served by this project's app" in serving.stdout
-    assert f"✔ base image   {project.name}-base:latest, " in serving.stdout
+    assert f"✔ base image        {project.name}-base:latest, " in serving.stdout
     assert ", fresh" in serving.stdout
     assert "2 builds" in serving.stdout
 
@@ -58,9 +58,9 @@ def test_what_is_in_the_way_ends_with_1(project: Project, engine: Engine) -> Non
         result = project.once("doctor")
     assert result.returncode == 1
     for said in (
-        "✘ app          ",
-        f"✘ ports        127.0.0.1:{project.port}/tcp is taken by another program",
-        "✘ secrets      build secret token: the variable SD_TEST_TOKEN_THAT_IS_NOT_SET is not set",
+        "✘ app Dockerfile    ",
+        f"✘ ports             127.0.0.1:{project.port}/tcp is taken by another program",
+        "✘ secrets           build secret token: the variable SD_TEST_TOKEN_THAT_IS_NOT_SET is not set",
     ):
         assert said in result.stdout
     assert result.stdout.count("✘") == 3, result.stdout
@@ -81,7 +81,7 @@ def test_each_engine_says_how_it_builds(project: Project, name: str, told: str) 
     result = project.once("doctor", **environment)
     assert result.returncode == 0, result.stdout
     assert told in result.stdout
-    assert "✔ buildx       0." in result.stdout
+    assert "✔ buildx            0." in result.stdout
     assert ("engine by session" in result.stdout) is (name != "podman")
     assert ("times of its steps" in result.stdout) is (name == "podman")
 
@@ -92,7 +92,7 @@ def test_a_builder_that_is_not_there_is_told_before_any_build(project: Project) 
     environment = {"DOCKER_HOST": listening["docker28"], "DOCKER_CONFIG": str(engines.docker_config())}
     result = project.once("doctor", **environment)
     assert result.returncode == 1
-    assert "✘ builder      [build] builder is 'nobody', but buildx knows no builder 'nobody'" in result.stdout
+    assert "✘ builder           [build] builder is 'nobody', but buildx knows no builder 'nobody'" in result.stdout
     assert "docker buildx create" in result.stdout
     building = project.once("build", "base", **environment)
     assert building.returncode == 1

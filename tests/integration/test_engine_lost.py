@@ -1,4 +1,4 @@
-"""An engine that goes away in the middle: told, the container stays, and the next save works once it is back.
+"""An engine that goes away in the middle: told, the container stays, and the build is done once it is back.
 
 The engine itself keeps running; what splitdeck reaches it through is cut.
 """
@@ -75,7 +75,9 @@ def relay(tmp_path: Path) -> Iterator[Relay]:
         relay.cut()
 
 
-def test_an_engine_lost_during_a_build_is_told_and_the_next_save_works(project: Project, relay: Relay) -> None:
+def test_an_engine_lost_during_a_build_is_told_once_and_what_was_saved_is_built_when_it_is_back(
+    project: Project, relay: Relay
+) -> None:
     live = project.run(DOCKER_HOST=relay.host)
     live.wait("container.ready")
     slow = (
@@ -89,13 +91,13 @@ def test_an_engine_lost_during_a_build_is_told_and_the_next_save_works(project: 
     error = live.wait("error")
     assert "engine went away" in error["message"]
     assert live.served() == "one"
-    project.edit("unbuilt")
-    live.wait("error")
-    relay.restore()
     project.write("app.Dockerfile", slow.replace("RUN sleep 8.5\n", ""))
     project.edit("two")
+    live.wait("plan.made")
+    relay.restore()
     live.wait("container.ready", lambda event: event["save_to_ready_ms"] is not None)
     assert live.served() == "two"
+    assert live.told().count("error") == 1
 
 
 def test_an_engine_that_is_away_does_not_keep_the_program_from_ending(project: Project, relay: Relay) -> None:

@@ -11,9 +11,9 @@ from console.build.backend import (
     BuildxProbe,
     SessionProbe,
     buildx_needed_for,
-    cache_kind,
     choose_backend,
 )
+from console.caches import parse_cache
 from console.config import BuildConfig, SecretConfig
 from console.errors import BuildError
 from console.model import BuilderInfo, EngineInfo
@@ -127,7 +127,16 @@ def test_an_images_name_is_a_cache_that_a_tar_can_use() -> None:
     ],
 )
 def test_the_kind_of_a_cache(entry: str, kind: str) -> None:
-    assert cache_kind(entry) == kind
+    assert parse_cache(entry).kind == kind
+
+
+def test_a_cache_is_read_as_one_line_of_csv() -> None:
+    cache = parse_cache('type=local, SRC=/a,"dest=/b,type=gha"')
+    assert (cache.kind, cache.attributes) == ("local", {"src": "/a", "dest": "/b,type=gha"})
+    assert parse_cache(cache.text()) == cache
+    for wrong in ("type=local,/c", 'type=local,"src=/c', "=x"):
+        with pytest.raises(ValueError, match="not"):
+            parse_cache(wrong)
 
 
 @pytest.mark.parametrize(
@@ -232,6 +241,33 @@ def test_a_builder_that_cannot_be_used_is_refused() -> None:
     error = refused(builder="elsewhere", buildx=BUILDX)
     assert "tcp://elsewhere:2376" in error.message
     assert "docker context use elsewhere" in error.hint
+
+
+@pytest.mark.parametrize("transport", ["session", "tar"])
+@pytest.mark.parametrize("settings", [{"backend": "buildx"}, {"builder": "container"}])
+def test_buildx_has_a_transport_of_its_own(settings: dict[str, Any], transport: str) -> None:
+    error = refused(buildx=BUILDX, base=REGISTRY_BASE, transport=transport, **settings)
+    assert f'[build] transport is "{transport}"' in error.message
+    assert "transport" in error.hint
+
+
+@pytest.mark.parametrize(
+    ("engine", "found", "name"),
+    [
+        (GRAPH, BuilderInfo("engine", "session", ""), "docker 28.5.2 buildkit overlay2"),
+        (GRAPH, BuilderInfo("engine", "tar", ""), "docker 28.5.2 buildkit overlay2 by tar"),
+        (GRAPH, BuilderInfo("classic", "tar", ""), "docker 28.5.2 buildkit overlay2 by the classic builder"),
+        (
+            CONTAINERD,
+            BuilderInfo("buildx", "command", "", builder="far"),
+            "docker 28.5.2 buildkit containerd by buildx far",
+        ),
+        (WITHOUT_BUILDKIT, BuilderInfo("classic", "tar", ""), "docker 18.06.3 classic overlay2"),
+        (PODMAN, BuilderInfo("podman", "tar", ""), "podman 5.8.6 buildah overlay"),
+    ],
+)
+def test_figures_of_different_ways_to_build_are_kept_apart(engine: EngineInfo, found: BuilderInfo, name: str) -> None:
+    assert found.measured_on(engine) == name
 
 
 @pytest.mark.parametrize("backend", ["engine", "classic"])

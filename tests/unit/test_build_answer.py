@@ -11,12 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from console.build.answer import BuildAnswer
 from console.build.api import read_answer
 from console.build.context import Snapshot
 from console.build.dockerfile import parse_dockerfile
 from console.build.request import BuildRequest
 from console.build.steps import StepLog, StepTracker, merged
-from console.build.trace import StatusUpdate, TraceError, Vertex, VertexLog, decode_status
+from console.build.trace import StatusUpdate, TraceError, Vertex, VertexLog, VertexWarning, decode_status
 from console.model import BuildOutcome, BuildStatus, BuildWarning, Step, StepStatus
 
 STREAMS = Path(__file__).parents[1] / "data" / "streams"
@@ -200,3 +201,43 @@ def test_remarks_on_the_dockerfile_are_heard_with_their_lines() -> None:
     assert found["JSONArgsRecommended"].url.startswith("https://docs.docker.com/")
     assert found["JSONArgsRecommended"].dockerfile == "app.Dockerfile"
     assert all(first >= 1 for warning in heard.warnings for first, _ in warning.lines)
+
+
+def answering(dockerfile: str) -> tuple[BuildAnswer, Heard]:
+    """Of a build with the secret `hunter2`."""
+    request = BuildRequest(
+        tag="app:latest",
+        snapshot=Snapshot(Path(), {}, Path("Dockerfile"), "Dockerfile", 0, 0, "", ()),
+        dockerfile=parse_dockerfile(dockerfile, "app.Dockerfile"),
+        stage_of=lambda _name: "Other",
+        redact=lambda text: text.replace("hunter2", "***"),
+    )
+    heard = Heard()
+    return BuildAnswer(request, heard), heard
+
+
+def test_no_secret_is_in_a_failure_or_a_warning() -> None:
+    answer, heard = answering("FROM x\nRUN echo hunter2\n")
+    failed = Vertex("v", "[2/2] RUN echo hunter2", False, 1.0, 2.0, "hunter2: exit code: 1")
+    remark = VertexWarning("v", "see hunter2", ("of hunter2",), "http://x/hunter2")
+    answer.take(StatusUpdate(vertexes=(failed,), warnings=(remark,), logs=(VertexLog("v", 1, b"is hunter2\n"),)))
+    outcome = answer.outcome("", "hunter2 failed")
+    assert outcome.failure is not None
+    assert outcome.failure.source == ("RUN echo ***",)
+    assert outcome.warnings == tuple(heard.warnings)
+    assert "hunter2" not in repr((outcome, heard.steps, heard.logs, heard.warnings))
+
+
+def test_a_secret_at_the_cut_of_a_long_line_is_not_shown() -> None:
+    answer, heard = answering("FROM x\nRUN y\n")
+    answer.take(StatusUpdate(vertexes=(Vertex("v", "[2/2] RUN y", started=1.0),)))
+    answer.take(StatusUpdate(logs=(VertexLog("v", 1, b"." * (64 * 1024 - 3) + b"hunter2" + b"." * 100),)))
+    answer.outcome("sha256:1", "")
+    assert "".join(heard.lines("stdout")) == "." * (64 * 1024 - 3) + "***" + "." * 100
+
+
+def test_steps_of_another_project_s_equal_build_are_not_ours() -> None:
+    answer, _ = answering("FROM x\nRUN y\n")
+    mine = Vertex("v", "[2/2] RUN y", False, 1.0, 2.0)
+    answer.take(StatusUpdate(vertexes=(mine, Vertex("w", "[other 2/2] RUN z"))))
+    assert [step.name for step in answer.outcome("sha256:1", "").steps] == ["[2/2] RUN y"]

@@ -19,7 +19,7 @@ from console.build.request import BuildObserver, BuildRequest, Cancellation
 from console.config import Config, load_config
 from console.engine import Engine
 from console.errors import BuildError
-from console.model import BuildOutcome, BuildStatus, EngineInfo, Target
+from console.model import BuildOutcome, BuildStatus, EngineInfo, StepFailure, Target
 from console.watch.ignore import load_ignore
 from tests.fakes import make_project
 
@@ -162,12 +162,62 @@ def test_what_a_build_with_a_context_above_the_project_reads(bench: Bench) -> No
     assert read == {"../app.py": True, "../app.Dockerfile": True, "../notes": False, "x": False}
 
 
+def with_build(bench: Bench, settings: str, app: str) -> ProjectBuilder:
+    """A builder of the project with more in its configuration and another app.Dockerfile."""
+    bench.config.path.write_text(bench.config.path.read_text() + settings)
+    bench.config.app.dockerfile.write_text(app)
+    return bench.make(load_config(bench.config.path))
+
+
+SECRET = '[build.secrets]\ntoken = { env = "SD_TOKEN" }\nother = { env = "SD_OTHER" }\n'
+
+
 async def test_a_secret_is_in_nothing_that_people_see(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    text = bench.config.path.read_text() + '[build.secrets]\ntoken = { env = "SD_TOKEN" }\n'
-    bench.config.path.write_text(text)
     monkeypatch.setenv("SD_TOKEN", "hunter2-hunter2")
-    builder = bench.make(load_config(bench.config.path))
-    await builder.build(1, Target.APP)
+    monkeypatch.delenv("SD_OTHER", raising=False)
+    failure = StepFailure("s", "it is hunter2-hunter2", source=("RUN hunter2-hunter2",))
+    bench.answer = lambda _request: BuildOutcome(BuildStatus.FAILED, 1.0, failure=failure)
+    builder = with_build(bench, SECRET, "FROM x\nRUN --mount=type=secret,id=token y\n")
+    outcome = await builder.build(1, Target.APP)
     builder.close()
     assert bench.requests[0].redact("it is hunter2-hunter2!") == "it is ***!"
-    assert "hunter2" not in repr(bench.requests[0])
+    assert "hunter2" not in repr((bench.requests[0], outcome))
+    assert list(bench.requests[0].secrets) == ["token"]
+
+
+async def test_a_secret_that_no_step_mounts_need_not_be_there(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("SD_TOKEN", raising=False)
+    builder = with_build(bench, SECRET, "FROM x\nRUN y\n")
+    assert (await builder.build(1, Target.APP)).status is BuildStatus.OK
+    builder.close()
+    assert bench.requests[0].secrets == {}
+
+
+@pytest.mark.parametrize(
+    ("mount", "message", "hint"),
+    [
+        ("type=secret,id=npm", "app.Dockerfile:2: this step needs the build secret npm", "[build.secrets]"),
+        ("type=ssh", "app.Dockerfile:2: this step needs the ssh agent default", '[build] ssh = ["default"]'),
+    ],
+)
+async def test_what_a_step_demands_is_missed_before_the_build(
+    bench: Bench, mount: str, message: str, hint: str
+) -> None:
+    builder = with_build(bench, "", f"FROM x\nRUN --mount={mount},required y\n")
+    with pytest.raises(BuildError) as caught:
+        await builder.build(1, Target.APP)
+    assert message in caught.value.message
+    assert hint in caught.value.hint
+    assert bench.requests == []
+    bench.config.app.dockerfile.write_text(f"FROM x\nRUN --mount={mount} y\n")
+    assert (await builder.build(1, Target.APP)).status is BuildStatus.OK
+    builder.close()
+
+
+async def test_a_defect_in_finding_causes_fails_no_build(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_arguments: object, **_options: object) -> None:
+        raise KeyError("defect")
+
+    monkeypatch.setattr("console.build.builder.explain", fail)
+    outcome = await bench.built(Target.APP)
+    assert (outcome.status, outcome.causes) == (BuildStatus.OK, ())

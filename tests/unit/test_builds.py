@@ -13,7 +13,7 @@ from console import events as ev
 from console.history.records import HistoryError
 from console.loop.builds import Builds, FinishedBuild, Identity
 from console.measurements import Usual
-from console.model import BuildOutcome, Cause, CauseKind, Target
+from console.model import BuildOutcome, Cause, CauseKind, Step, StepKind, StepStatus, Target
 from tests.fakes import Events, FakeBuilder, FakeClock, FakeRecorder, failed, make_project, ok
 
 USUAL = Usual(4, 57_000.0)
@@ -119,3 +119,19 @@ async def test_the_end_tells_why_steps_ran_and_before_it_what_travelled(bench: C
     assert end.causes == causes
     await asked.build(failed("no"))
     assert len(asked.events.of(ev.ContextSent)) == 1
+
+
+async def test_the_image_that_a_build_starts_from_counts_neither_as_a_step_nor_as_cached(
+    bench: Callable[[FakeRecorder], Bench],
+) -> None:
+    names = ("[1/3] FROM base", "[2/3] COPY app.py /", "[3/3] RUN make")
+    status = (StepStatus.CACHED, StepStatus.CACHED, StepStatus.DONE)
+    steps = tuple(
+        Step(name, name, StepKind.INSTRUCTION, each, number, 3)
+        for number, (name, each) in enumerate(zip(names, status, strict=True), 1)
+    )
+    asked = bench(FakeRecorder())
+    await asked.build(replace(ok("image"), steps=steps))
+    (end,) = asked.events.of(ev.BuildFinished)
+    assert isinstance(end, ev.BuildFinished)
+    assert (end.cached, end.total) == (1, 2)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import signal
@@ -329,7 +330,8 @@ LISTING = """\
 {"Name": "default", "Driver": "docker", "Nodes": [{"Endpoint": "default", "Platforms": ["linux/amd64"]}]}
 {"Name": "lost", "Driver": "docker", "Nodes": [{"Endpoint": "lost"}]}
 {"Name": "broken", "Driver": "", "Err": "Cannot connect\\nat all", "Nodes": [{"Endpoint": ""}]}
-not JSON"""
+not JSON
+["neither"]"""
 
 
 def test_the_probe_reads_version_and_builders(docker: Callable[[str], dict[str, str]]) -> None:
@@ -348,6 +350,18 @@ def test_the_probe_reads_version_and_builders(docker: Callable[[str], dict[str, 
     assert probe.builders["default"].endpoint == "unix:///here.sock", "the engine that the command was pointed at"
     assert probe.builders["lost"].endpoint == "", "a context that is gone"
     assert probe.builders["broken"].problem == "Cannot connect"
+
+
+def test_a_context_that_makes_no_sense_leads_nowhere(
+    docker: Callable[[str], dict[str, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "contexts/meta" / hashlib.sha256(b"lost").hexdigest()
+    folder.mkdir(parents=True)
+    (folder / "meta.json").write_text("[]")
+    (tmp_path / "config.json").write_text("{}")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    environment = docker(f"case $2 in version) echo v0.30.1;; ls) cat <<'END'\n{LISTING}\nEND\n;; esac")
+    assert probe_buildx(environment).builders["lost"].endpoint == ""
 
 
 def test_the_probe_says_why_there_is_none(docker: Callable[[str], dict[str, str]], tmp_path: Path) -> None:

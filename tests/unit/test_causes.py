@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,73 @@ def test_nothing_changed_or_nothing_known() -> None:
 
 def test_cached_steps_need_no_reason() -> None:
     assert why(inputs(), inputs(files={}), 2) == []
+
+
+STAGED = "FROM x AS one\nUSER me\nRUN fetch\nFROM one AS two\nRUN prepare\nFROM two\nCOPY f /f\nRUN finish\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("USER", "USER me"), ("SHELL", 'SHELL ["/bin/bash", "-c"]'), ("USER", "USER other")]
+)
+def test_a_setting_above_a_run_is_named(name: str, line: str) -> None:
+    text = f"FROM x\n{line}\nRUN make\n"
+    before = "FROM x\nUSER who\nRUN make\n" if name == "USER" else "FROM x\nENV A=1\nRUN make\n"
+    now = inputs(text.replace("\nRUN", "\nENV A=1\nRUN") if name == "SHELL" else text, {}, {})
+    line_of_run = 4 if name == "SHELL" else 3
+    shown = text.replace("\nRUN", "\nENV A=1\nRUN") if name == "SHELL" else text
+    assert why(inputs(before, {}, {}), now, line_of_run, text=shown) == [("argument", name)]
+
+
+def test_a_setting_of_a_parent_stage_is_named_and_its_steps_are_blamed() -> None:
+    text = STAGED.replace("USER me", "USER you")
+    assert why(inputs(STAGED, {}, {}), inputs(text, {}, {}), 5, text=text) == [("argument", "USER")]
+    assert why(inputs(STAGED, {}, {}), inputs(text, {}, {}), 3, 5, text=text)[1] == ("parent", "[2/9] RUN fetch")
+    assert why(inputs(STAGED, {}, {}), inputs(text, {}, {}), 3, 8, text=text)[1] == ("parent", "[2/9] RUN fetch")
+
+
+def test_a_workdir_of_the_root_is_no_step_but_a_setting() -> None:
+    text = "FROM x\nWORKDIR /\nRUN make\n"
+    before = "FROM x\nENV A=1\nRUN make\n"
+    now = inputs(text.replace("RUN", "ENV A=1\nRUN"), {}, {})
+    assert why(inputs(before, {}, {}), now, 4, text=text.replace("RUN", "ENV A=1\nRUN")) == [("argument", "WORKDIR")]
+
+
+def test_network_and_platform_are_named() -> None:
+    other = replace(inputs(), network="host", platform="linux/arm64")
+    assert why(inputs(), other, 7) == [("argument", "[build] network, [build] platform")]
+    assert why(inputs(), replace(inputs(), network="host"), 6) == [("gone", "")]
+
+
+def test_a_stage_that_is_built_on_another_one_now() -> None:
+    text = "ARG P=one\nFROM x AS one\nFROM x AS two\nFROM ${P}\nRUN make\n"
+    dockerfile = parse_dockerfile(text, "app.Dockerfile", {"P": "two"})
+    now = BuildInputs(step_inputs(dockerfile, {"P": "two"}), {}, {}, "app.Dockerfile")
+    assert why(inputs(text, {}, {}), now, 5, text=text) == [("base", "two")]
+
+
+def test_a_stage_inserted_above_changes_no_instruction() -> None:
+    text = "FROM y AS new\nRUN other\n" + STAGED.replace("COPY f", "COPY --from=new /a /a\nCOPY f")
+    found = why(inputs(STAGED, {}, {}), inputs(text, {}, {}), 2, 5, 9, 11, text=text)
+    assert [kind for kind, _ in found] == ["instruction", "gone", "instruction", "parent"]
+
+
+def test_files_behind_a_link_are_named() -> None:
+    text = "FROM x\nCOPY l/ /x\nCOPY */g /y\n"
+    links = {"l": "deep/real", "deep/real": "../real"}
+    before = replace(inputs(text, {"real/f": "644 a", "real/g": "644 a"}, {}), links=links)
+    now = replace(inputs(text, {"real/f": "644 b", "real/g": "644 a"}, {}), links=links)
+    assert why(before, now, 2, text=text) == [("files", "real/f")]
+    looped = replace(now, links={"l": "m", "m": "l"})
+    assert why(before, looped, 2, text=text) == [("gone", "")]
+
+
+def test_an_empty_image_sets_no_variable() -> None:
+    text = "FROM scratch\nCOPY f$A /\n"
+    assert why(inputs(text, {"f": "644 a"}, {}), inputs(text, {"f": "644 a", "g": "644 b"}, {}), 2, text=text) == [
+        ("gone", "")
+    ]
+    dockerfile = parse_dockerfile(text, "app.Dockerfile")
+    assert step_inputs(dockerfile, {})[0].sources == dockerfile.context_sources()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +63,7 @@ def test_the_doctor_goes_on_without_an_engine_or_a_config(tmp_path: Path, with_c
     assert result.stderr == "", "what it finds is its result"
     assert ("✔ config" in result.stdout) is with_config
     assert ("✔ app" in result.stdout) is with_config
-    assert "✘ engine       no container engine answers at unix:///nowhere/docker.sock" in result.stdout
+    assert "✘ engine            no container engine answers at unix:///nowhere/docker.sock" in result.stdout
     assert "hint: start it" in result.stdout
 
 
@@ -148,3 +149,27 @@ def test_an_error_is_one_message_and_one_hint(
     assert ended.value.code == ExitCode.NO_ENGINE
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "splitdeck: nobody there\n    hint: start it\n")
+
+
+HUNG = """
+import asyncio, queue, types
+from console import cli, session
+session.STOP_DEADLINE_S, cli._GRACE_S = 0.1, 0.1
+async def hang():
+    await asyncio.sleep(0)
+    print("hangs", flush=True)
+    queue.SimpleQueue().get()  # the event loop waits for what never comes
+cli._finish(hang(), types.SimpleNamespace(run=types.SimpleNamespace(stop_grace_s=0.1)))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_program_even_if_the_event_loop_hangs(number: int) -> None:
+    with subprocess.Popen([sys.executable, "-c", HUNG], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "hangs\n"
+            process.send_signal(number)
+            assert process.wait(20) == ExitCode.INTERRUPTED
+        finally:
+            process.kill()

@@ -373,7 +373,7 @@ def test_every_key_of_build_is_taken(project: Path, monkeypatch: pytest.MonkeyPa
         platform = "linux/amd64, linux/arm64/v8"
         builder = "far-1"
         ssh = ["default", "work=~/work.sock", "near=agents/near.sock"]
-        cache_from = ["ghcr.io/me/shop:cache", "type=local,src=../cache", "type=registry,ref=ghcr.io/me/shop"]
+        cache_from = ["ghcr.io/me/shop:cache", "type=local,src=../cache", "ref=ghcr.io/me/shop"]
         cache_to = ["type=inline", "type=local,dest=~/cache,mode=max", "dest=/c,type=local", 'type=local,"dest=a,b"']
         [build.secrets]
         token = { env = "TOKEN" }
@@ -392,7 +392,7 @@ def test_every_key_of_build_is_taken(project: Path, monkeypatch: pytest.MonkeyPa
     assert build.cache_to == (
         "type=inline",
         "type=local,dest=/home/me/cache,mode=max",
-        "dest=/c,type=local",
+        "type=local,dest=/c",
         f'type=local,"dest={project}/a,b"',
     )
     assert (build.secrets["token"].env, build.secrets["token"].file) == ("TOKEN", None)

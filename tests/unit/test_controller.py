@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from console import events as ev
-from console.errors import ContextError
+from console.errors import ContextError, EngineUnreachableError
 from console.loop.builds import Builds, Identity
 from console.loop.controller import Controller
 from console.model import BuildStatus, ChangeBatch, Target
@@ -167,6 +167,135 @@ async def test_what_keeps_a_build_from_beginning_is_a_failed_build_and_the_loop_
     bench.save("app.py")
     await bench.finish("image 2")
     assert bench.runner.swaps[-1] == "image 2"
+
+
+LOST = EngineUnreachableError("the engine went away", "start it")
+
+
+@pytest.fixture
+def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("console.loop.controller._ENGINE_AGAIN_S", 0.001)
+
+
+async def seconds(condition: Callable[[], bool]) -> None:
+    """Waits for what depends on real time."""
+    for _ in range(5000):
+        if condition():
+            return
+        await asyncio.sleep(0.001)
+    pytest.fail("it did not come to that")
+
+
+@pytest.mark.usefixtures("_soon")
+async def test_a_build_that_lost_the_engine_is_done_again_with_newer_saves_once_it_is_back(bench: Bench) -> None:
+    bench.save("a.py")
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.base.away = True
+    bench.builder.fail_to_begin(Target.APP, LOST)
+    await bench.settle()
+    await asyncio.sleep(0.02)
+    bench.save("b.py")
+    await bench.settle()
+    assert bench.events.of(ev.ErrorOccurred) == [], "the one who follows the container tells"
+    assert not bench.builder.running(Target.APP)
+    bench.base.away = False
+    await seconds(lambda: bench.builder.running(Target.APP))
+    await bench.finish("image 2")
+    assert bench.runner.swaps[-1] == "image 2"
+    ready = bench.last(ev.ContainerReady)
+    assert isinstance(ready, ev.ContainerReady)
+    assert ready.batch == 2
+    started = bench.last(ev.BuildStarted)
+    assert isinstance(started, ev.BuildStarted)
+    assert "a.py" in started.reason
+    assert "b.py" in started.reason
+
+
+@pytest.mark.usefixtures("_soon")
+async def test_where_nothing_serves_the_loss_is_told_once(parts: Callable[..., Bench]) -> None:
+    bench = parts()
+    await bench.controller.start()
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.base.away = True
+    bench.builder.fail_to_begin(Target.APP, LOST)
+    await asyncio.sleep(0.02)
+    (error,) = bench.events.of(ev.ErrorOccurred)
+    assert isinstance(error, ev.ErrorOccurred)
+    assert (error.message, "built again" in error.hint) == ("the engine went away", True)
+    await bench.controller.stop()
+    assert len(bench.builder.started) == 1
+
+
+@pytest.mark.usefixtures("_soon")
+async def test_a_build_that_was_cut_off_can_be_cancelled(bench: Bench) -> None:
+    bench.save("a.py")
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.base.away = True
+    bench.builder.fail_to_begin(Target.APP, LOST)
+    await bench.settle()
+    bench.controller.request(ev.CancelRequested())
+    bench.base.away = False
+    await asyncio.sleep(0.02)
+    assert not bench.builder.running(Target.APP)
+    bench.save("a.py")
+    await bench.finish("image 2")
+
+
+@pytest.mark.usefixtures("_soon")
+@pytest.mark.parametrize("target", [Target.APP, Target.BASE])
+async def test_a_build_that_always_loses_the_engine_is_given_up_and_told(bench: Bench, target: Target) -> None:
+    bench.controller.request(ev.RebuildRequested() if target is Target.APP else ev.BaseBuildRequested())
+    before = len(bench.builder.started)
+    for number in range(1, 4):
+        await seconds(lambda: bench.builder.running(target))
+        assert len(bench.builder.started) == before + number
+        bench.builder.fail_to_begin(target, LOST)
+        await bench.settle()
+    await seconds(lambda: bool(bench.events.of(ev.ErrorOccurred)))
+    await asyncio.sleep(0.02)
+    assert not bench.builder.running(target)
+    (error,) = bench.events.of(ev.ErrorOccurred)
+    assert isinstance(error, ev.ErrorOccurred)
+    assert "was cut off: the engine went away" in error.message
+
+
+@pytest.mark.usefixtures("_soon")
+async def test_a_base_build_that_lost_the_engine_is_done_again(bench: Bench) -> None:
+    bench.controller.request(ev.BaseBuildRequested())
+    await bench.until(lambda: bench.builder.running(Target.BASE))
+    bench.base.away = True
+    bench.builder.fail_to_begin(Target.BASE, LOST)
+    await asyncio.sleep(0.02)
+    bench.base.away = False
+    await seconds(lambda: bench.builder.running(Target.BASE))
+    await bench.finish("base", Target.BASE)
+    await bench.finish("image 2")
+    assert bench.events.of(ev.BasePromoted)
+
+
+@pytest.mark.parametrize("target", list(Target))
+async def test_a_failed_command_is_told_with_what_to_do_where_nobody_watches(
+    parts: Callable[..., Bench], target: Target
+) -> None:
+    bench = parts()
+    building = asyncio.create_task(bench.controller.build_one(target))
+    await bench.until(lambda: bench.builder.running(target))
+    bench.builder.finish(target, failed("exit code: 1"))
+    await building
+    (error,) = bench.events.of(ev.ErrorOccurred)
+    assert isinstance(error, ev.ErrorOccurred)
+    assert error.hint == f"fix it, then build it again: `splitdeck build {target.value}`"
+
+
+async def test_a_command_that_lost_the_engine_says_so(parts: Callable[..., Bench]) -> None:
+    bench = parts()
+    building = asyncio.create_task(bench.controller.build_one(Target.APP))
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.builder.fail_to_begin(Target.APP, LOST)
+    assert (await building).status is BuildStatus.FAILED
+    (error,) = bench.events.of(ev.ErrorOccurred)
+    assert isinstance(error, ev.ErrorOccurred)
+    assert "the engine went away" in error.message
 
 
 async def test_a_container_that_ends_at_once_is_rolled_back(bench: Bench) -> None:

@@ -340,6 +340,32 @@ def test_a_mount_knows_stages_by_name_only() -> None:
     assert dockerfile.context_sources() == ()
 
 
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("RUN --mount=type=secret,id=npm x", [("secret", "npm", False)]),
+        ("RUN --mount=type=secret,target=/run/x/pip.conf,required x", [("secret", "pip.conf", True)]),
+        ("RUN --mount=type=secret,src=a,id=b,required=true x", [("secret", "a", True)]),
+        (
+            "RUN --mount=type=secret,id=a,required=false --mount=type=ssh x",
+            [("secret", "a", False), ("ssh", "default", False)],
+        ),
+        ("RUN --mount=type=ssh,id=work,required=1 x", [("ssh", "work", True)]),
+        ("ARG N=a\nRUN --mount=type=secret,id=$N x", [("secret", "a", False)]),
+        ("RUN --mount=type=secret,id=$N x", [("secret", "*", False)]),
+        (
+            "ADD git@github.com:o/r.git /r",
+            [("secret", "GIT_AUTH_*", False), ("secret", "HTTP_AUTH_*", False), ("ssh", "default", False)],
+        ),
+        ("RUN --mount=type=cache,target=/c x", []),
+    ],
+)
+def test_credentials_that_a_build_asks_for(body: str, expected: list[tuple[str, str, bool]]) -> None:
+    dockerfile = parse(f"FROM image AS unused\nRUN --mount=type=secret,id=other y\nFROM image\n{body}\n")
+    assert [(one.kind, one.name, one.required) for one in dockerfile.credentials()] == expected
+    assert [one.name for one in dockerfile.credentials("unused")] == ["other"]
+
+
 def test_a_bad_trigger_is_no_error_as_long_as_nothing_triggers_it() -> None:
     dockerfile = parse("FROM x\nONBUILD what\nONBUILD COPY a b\n")
     assert [one.trigger.keyword if one.trigger else "" for one in dockerfile.instructions] == ["", "", "COPY"]

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from console import doctor
 from console.config import Config, load_config
-from console.doctor import Verdict, run_doctor, within_deadline
+from console.doctor import engine_checks, project_checks, run_doctor, runner
+from console.doctor.finding import Verdict
+from console.doctor.runner import within_deadline
 from console.engine import Engine
 from console.errors import BuildError, ConfigError, EngineUnreachableError, ExitCode, SplitdeckError
 from console.history.records import History, history_path
@@ -33,7 +34,7 @@ def no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     state.mkdir()
     monkeypatch.setenv("SPLITDECK_STATE_DIR", str(state))
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
-    monkeypatch.setattr(doctor, "connect", connect)
+    monkeypatch.setattr(runner, "connect", connect)
 
 
 @pytest.fixture
@@ -73,9 +74,9 @@ def with_engine(
     builder: BuilderInfo | None = None,
 ) -> None:
     client: Any = FakeClient(images or {}, containers or [])
-    monkeypatch.setattr(doctor, "connect", lambda: Engine(INFO, lambda: client))
+    monkeypatch.setattr(runner, "connect", lambda: Engine(INFO, lambda: client))
     chosen = builder or BuilderInfo("engine", "session", "because")
-    monkeypatch.setattr(doctor, "open_backend", lambda *_: (chosen, None))
+    monkeypatch.setattr(engine_checks, "open_backend", lambda *_: (chosen, None))
     monkeypatch.setenv("PATH", "/nowhere")  # no docker command, hence no buildx
 
 
@@ -104,10 +105,13 @@ def line_of(lines: list[str], subject: str, part: str = "") -> str:
 def test_without_an_engine_the_rest_is_checked_and_the_exit_code_says_so(folder: Path) -> None:
     code, lines = examined(make_project(folder))
     assert code is ExitCode.NO_ENGINE
-    assert line_of(lines, "engine") == "✘ engine       nobody there\n               hint: start it"
-    assert line_of(lines, "config").startswith(f"✔ config       {folder}/config.toml")
-    subjects = {line[2:15].strip() for line in lines if not line.startswith(" ")}
-    assert subjects == {"config", "engine", "base", "app", "legacy", "history", "watch"}
+    assert line_of(lines, "engine") == "✘ engine            nobody there\n                    hint: start it"
+    assert line_of(lines, "config").startswith(f"✔ config            {folder}/config.toml")
+    subjects = {line[2:19].strip() for line in lines if not line.startswith(" ")}
+    assert subjects == {
+        *("config", "engine", "history", "watch"),
+        *("base Dockerfile", "base context", "app Dockerfile", "app context", "legacy Dockerfile", "legacy context"),
+    }
 
 
 def test_all_is_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -119,38 +123,64 @@ def test_all_is_well(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "engine by session: because" in line_of(lines, "builder")
     assert "there is no docker command" in line_of(lines, "buildx")
     assert "5 kB" in line_of(lines, "base image")
-    assert line_of(lines, "watch") == "✔ watch        2 files in ., told by the kernel"
+    assert line_of(lines, "watch") == "✔ watch             2 files in ., told by the kernel"
 
 
 def test_a_wrong_config_is_told_and_the_engine_is_still_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     with_engine(monkeypatch)
     code, lines = examined(ConfigError("no config.toml", "make one"))
     assert code is ExitCode.FAILED
-    assert line_of(lines, "config") == "✘ config       no config.toml\n               hint: make one"
+    assert line_of(lines, "config") == "✘ config            no config.toml\n                    hint: make one"
     assert line_of(lines, "engine").startswith("✔")
 
 
 def test_a_check_that_hangs_has_failed_and_the_others_go_on(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_DEADLINE_S", 0.2)
+    monkeypatch.setattr(runner, "_DEADLINE_S", 0.2)
     hanging = threading.Event()
-    monkeypatch.setattr(doctor, "_history", lambda _config: hanging.wait())
+    monkeypatch.setattr(project_checks, "history", lambda _config: hanging.wait())
     _, lines = examined(make_project(folder))
     hanging.set()
-    assert line_of(lines, "history").startswith("✘ history      no answer within 0.2 s")
+    assert line_of(lines, "history").startswith("✘ history           no answer within 0.2 s")
     assert line_of(lines, "watch").startswith("✔")
 
 
 def test_a_defect_in_one_check_does_not_hide_the_others(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_history", lambda _config: [][0])
+    monkeypatch.setattr(project_checks, "history", lambda _config: [][0])
     _, lines = examined(make_project(folder))
     assert line_of(lines, "history").startswith("✘")
     assert line_of(lines, "watch").startswith("✔")
 
 
-def test_an_engine_that_hangs_is_no_engine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "_DEADLINE_S", 0.5)
+def test_reading_the_config_has_a_deadline_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_DEADLINE_S", 0.2)
     hanging = threading.Event()
-    monkeypatch.setattr(doctor, "connect", hanging.wait)
+
+    def load() -> Config:
+        hanging.wait()
+        raise AssertionError
+
+    lines: list[str] = []
+    run_doctor(load, lines.append)
+    hanging.set()
+    assert line_of(lines, "config").startswith("✘ config            no answer within 0.2 s")
+
+
+def test_wrong_settings_of_the_docker_command_are_no_missing_engine(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def connect() -> Engine:
+        raise ConfigError("config.json is broken", "mend it")
+
+    monkeypatch.setattr(runner, "connect", connect)
+    code, lines = examined(make_project(folder))
+    assert code is ExitCode.FAILED
+    assert line_of(lines, "engine").startswith("✘ engine            config.json is broken")
+
+
+def test_an_engine_that_hangs_is_no_engine(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "_DEADLINE_S", 0.5)
+    hanging = threading.Event()
+    monkeypatch.setattr(runner, "connect", hanging.wait)
     code, lines = examined(make_project(folder))
     hanging.set()
     assert code is ExitCode.NO_ENGINE
@@ -181,10 +211,46 @@ def test_the_builders_limits_are_remarks(folder: Path, monkeypatch: pytest.Monke
     code, lines = examined(make_project(folder))
     assert code is ExitCode.OK
     assert line_of(lines, "builder").split("\n") == [
-        "! builder      buildx by command, builder b: asked for",
-        "               It is slow.",
-        "               It is far.",
+        "! builder           buildx by command, builder b: asked for",
+        "                    It is slow.",
+        "                    It is far.",
     ]
+
+
+@pytest.mark.parametrize(
+    ("settings", "found", "verdict"),
+    [
+        ("", BuilderInfo("engine", "tar", "no session", ("All.",)), "!"),
+        ('backend = "engine"', BuilderInfo("engine", "tar", "no session", ("All.",)), "!"),
+        ("", BuilderInfo("classic", "tar", "no BuildKit", ("All.",)), "!"),
+        ("", BuilderInfo("buildx", "command", "no session", ("Slow.",), builder="default"), "!"),
+        ('transport = "tar"', BuilderInfo("engine", "tar", "asked for", ("All.",)), "✔"),
+        ('backend = "classic"', BuilderInfo("classic", "tar", "asked for", ("All.",)), "✔"),
+        ('builder = "far"', BuilderInfo("buildx", "command", "asked for", ("Slow.",), builder="far"), "✔"),
+        ('cache_to = ["type=local,dest=c"]', BuilderInfo("buildx", "command", "", ("Slow.",), builder="default"), "✔"),
+        ("", BuilderInfo("podman", "tar", "the engine is Podman", ("All.",)), "✔"),
+    ],
+)
+def test_only_a_way_that_nobody_chose_is_a_remark(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, settings: str, found: BuilderInfo, verdict: str
+) -> None:
+    with_engine(monkeypatch, builder=found)
+    said = line_of(examined(make_project(folder, extra=f"[build]\n{settings}\n"))[1], "builder")
+    assert said.startswith(f"{verdict} builder")
+    assert found.limits[0] in said, "what it cannot do is told either way"
+
+
+def test_a_base_for_another_platform_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    image = {"Id": "sha256:1", "Created": "2026-11-24T00:00:00Z", "Size": 5, "Os": "linux", "Architecture": "amd64"}
+    with_engine(monkeypatch, {"demo-base:latest": image})
+    for platform, remarks in (("linux/arm64", 1), ("linux/amd64", 0), ("linux/amd64/v2", 0), ("", 0)):
+        config = make_project(folder, extra=f'[build]\nplatform = "{platform}"\n')
+        found = [line for line in examined(config)[1] if "but [build] platform is" in line]
+        assert len(found) == remarks, platform
+    said = line_of(
+        examined(make_project(folder, extra='[build]\nplatform = "linux/arm64"\n'))[1], "base image", "is for"
+    )
+    assert said.startswith("! base image        is for linux/amd64, but [build] platform is linux/arm64")
 
 
 def test_a_builder_that_cannot_be_had_is_in_the_way(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,10 +259,10 @@ def test_a_builder_that_cannot_be_had_is_in_the_way(folder: Path, monkeypatch: p
     def refuse(*_: object) -> None:
         raise BuildError("no buildx", "install it")
 
-    monkeypatch.setattr(doctor, "open_backend", refuse)
+    monkeypatch.setattr(engine_checks, "open_backend", refuse)
     code, lines = examined(make_project(folder))
     assert code is ExitCode.FAILED
-    assert line_of(lines, "builder") == "✘ builder      no buildx\n               hint: install it"
+    assert line_of(lines, "builder") == "✘ builder           no buildx\n                    hint: install it"
 
 
 def test_a_base_that_is_not_here_is_a_remark_unless_no_build_can_make_it(
@@ -206,7 +272,7 @@ def test_a_base_that_is_not_here_is_a_remark_unless_no_build_can_make_it(
     config = make_project(folder)
     code, lines = examined(config)
     assert code is ExitCode.OK
-    assert line_of(lines, "base image").startswith("! base image   demo-base:latest is not here yet")
+    assert line_of(lines, "base image").startswith("! base image        demo-base:latest is not here yet")
     text = (folder / "config.toml").read_text()
     (folder / "config.toml").write_text(text.replace("[app]", f'version = "@sha256:{"0a" * 32}"\n[app]'))
     code, lines = examined(load_config(folder / "config.toml"))
@@ -228,8 +294,8 @@ def test_an_app_that_does_not_start_from_the_base_is_told(folder: Path) -> None:
     assert "from demo-base:latest" in line_of(examined(config)[1], "app")
     (folder / "app.Dockerfile").write_text("FROM scratch\nCOPY app.py /\n")
     said = line_of(examined(config)[1], "app")
-    assert said.startswith("! app          app.Dockerfile does not start from the base image demo-base:latest")
-    assert "`ARG BASE_IMAGE` and `FROM ${BASE_IMAGE}`" in said
+    assert said.startswith("! app Dockerfile    app.Dockerfile does not start from the base image demo-base:latest")
+    assert "`ARG BASE_IMAGE=demo-base:latest` and `FROM ${BASE_IMAGE}`" in said
 
 
 def test_a_dockerfile_that_makes_no_sense_is_in_the_way(folder: Path) -> None:
@@ -250,15 +316,13 @@ def test_a_large_build_context_is_told_with_its_largest_folders(
         for number in range(count):
             (folder / name / str(number)).write_bytes(bytes(length))
     (folder / ".dockerignore").write_text("left_out\n")
-    assert line_of(examined(config)[1], "legacy", "context").startswith(
-        "✔ legacy       build context of 13 files, 12.3 kB"
-    )
-    monkeypatch.setattr(doctor, limit, value)
-    said = line_of(examined(config)[1], "legacy", "context")
-    assert said.startswith("! legacy       build context of 13 files, 12.3 kB")
+    assert line_of(examined(config)[1], "legacy context").startswith("✔ legacy context    13 files, 12.3 kB")
+    monkeypatch.setattr(project_checks, limit, value)
+    said = line_of(examined(config)[1], "legacy context")
+    assert said.startswith("! legacy context    13 files, 12.3 kB")
     assert "node_modules/ (12 kB, 4 files)" in said
     assert "left_out" not in said
-    assert line_of(examined(config)[1], "app", "context").startswith("✔"), "the app copies one file"
+    assert line_of(examined(config)[1], "app context").startswith("✔"), "the app copies one file"
 
 
 def container(**changes: Any) -> dict[str, Any]:
@@ -269,13 +333,16 @@ def container(**changes: Any) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("containers", "said"),
     [
-        ([], "✔ ports        127.0.0.1:8123/tcp is free"),
-        ([container()], "✘ ports        127.0.0.1:8123/tcp is taken by container other"),
+        ([], "✔ ports             127.0.0.1:8123/tcp is free"),
+        ([container()], "✘ ports             127.0.0.1:8123/tcp is taken by container other"),
         (
             [container(Labels={LABEL_PROJECT: "demo"})],
-            "✔ ports        127.0.0.1:8123/tcp is served by this project's app",
+            "✔ ports             127.0.0.1:8123/tcp is served by this project's app",
         ),
-        ([container(Labels={LABEL_PROJECT: "other"})], "✘ ports        127.0.0.1:8123/tcp is taken by container other"),
+        (
+            [container(Labels={LABEL_PROJECT: "other"})],
+            "✘ ports             127.0.0.1:8123/tcp is taken by container other",
+        ),
         ([container(Ports=[{"PublicPort": 8123, "Type": "udp", "IP": "0.0.0.0"}])], "✔ ports"),
         ([container(Ports=[{"PublicPort": 8123, "Type": "tcp", "IP": "127.0.0.2"}])], "✔ ports"),
         ([container(Ports=[{"PublicPort": 8123, "Type": "tcp", "IP": "127.0.0.1"}])], "✘ ports"),
@@ -315,29 +382,70 @@ def test_secrets_are_looked_for_and_never_shown(folder: Path, monkeypatch: pytes
         'file = { file = "secret.txt" }\nlost = { env = "SD_LOST" }\ngone = { file = "gone.txt" }\n'
     )
     config = make_project(folder, extra=text)
+    mounting = "FROM scratch\nRUN --mount=type=ssh --mount=type=ssh,id=work true\n"
+    (folder / "Dockerfile.legacy").write_text(mounting)
     monkeypatch.chdir(folder)
     with socket.socket(socket.AF_UNIX) as agent:
         agent.bind("agent.sock")
         _, lines = examined(config)
     assert line_of(lines, "secrets", "token").startswith("✔")
     assert line_of(lines, "secrets", "file:").startswith("✔")
-    assert "✘ secrets      build secret lost: the variable SD_LOST is not set" in lines
+    assert "✘ secrets           build secret lost: the variable SD_LOST is not set" in lines
     assert "gone.txt" in line_of(lines, "secrets", "gone")
     assert line_of(lines, "secrets", "ssh work").startswith("✔")
-    assert line_of(lines, "secrets", "ssh default").startswith("✘")
+    assert "eval $(ssh-agent)" in line_of(lines, "secrets", "ssh default")
+    said = line_of(examined(config)[1], "secrets", "ssh work")
+    assert said.startswith("✔"), "the socket is left behind"
+    (folder / "agent.sock").unlink()
+    said = line_of(examined(config)[1], "secrets", "ssh work")
+    assert "[build] ssh" in said
+    assert "eval" not in said, "that would start another one"
     assert "hunter" not in "\n".join(lines)
+
+
+def test_what_the_dockerfiles_mount_and_nobody_gives_is_told(folder: Path) -> None:
+    text = '[build]\nssh = ["default"]\n[build.secrets]\ngiven = { file = "app.py" }\n'
+    config = make_project(folder, extra=text)
+    (folder / "base.Dockerfile").write_text(
+        "FROM python:3.11\n"
+        "RUN --mount=type=secret,id=npm,required=true --mount=type=secret,id=given,required true\n"
+        "RUN --mount=type=secret,id=pip --mount=type=ssh,id=work true\n"
+        "ADD https://example.org/file /\n"
+    )
+    code, lines = examined(config)
+    assert code is ExitCode.NO_ENGINE
+    said = line_of(lines, "secrets", "npm")
+    assert said.startswith(
+        "✘ secrets           base.Dockerfile:2 needs build secret npm, which config.toml does not name"
+    )
+    assert 'npm = { env = "…" }' in said
+    assert line_of(lines, "secrets", "secret pip").startswith(
+        "! secrets           base.Dockerfile:3 mounts build secret"
+    )
+    assert 'ssh = ["work=PATH"]' in line_of(lines, "secrets", "ssh agent work")
+    assert len([line for line in lines if "config.toml does not name" in line]) == 3, "none for the ADD"
+
+
+def test_an_agent_that_is_not_there_is_in_the_way_only_where_it_is_mounted(folder: Path) -> None:
+    config = make_project(folder, extra='[build]\nssh = ["default"]\n')
+    said = line_of(examined(config)[1], "secrets")
+    assert said.startswith(
+        "! secrets           ssh default: no agent runs (SSH_AUTH_SOCK is not set), but nothing mounts it"
+    )
+    (folder / "app.Dockerfile").write_text("ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nRUN --mount=type=ssh true\n")
+    assert line_of(examined(config)[1], "secrets").startswith("✘ secrets           ssh default: no agent runs")
 
 
 def test_the_history_is_looked_at_and_left_alone(folder: Path) -> None:
     config = make_project(folder)
     path = history_path("demo", config.path)
-    assert line_of(examined(config)[1], "history") == f"✔ history      {path}, begins with the first build"
+    assert line_of(examined(config)[1], "history") == f"✔ history           {path}, begins with the first build"
     assert not path.exists()
     History.open(path).close()
-    assert line_of(examined(config)[1], "history") == f"✔ history      {path}, 0 builds"
+    assert line_of(examined(config)[1], "history") == f"✔ history           {path}, 0 builds"
     path.write_bytes(b"no database at all, but long enough to be looked at" * 100)
     said = line_of(examined(config)[1], "history")
-    assert said.startswith(f"! history      {path} cannot be read")
+    assert said.startswith(f"! history           {path} cannot be read")
     assert path.exists(), "a check moves nothing away"
     path.unlink()
     sqlite3.connect(path).close()

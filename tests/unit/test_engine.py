@@ -16,7 +16,7 @@ from docker.tls import TLSConfig
 
 from console import engine as engine_module
 from console.engine import Engine, connect
-from console.errors import EngineUnreachableError, ExitCode
+from console.errors import ConfigError, EngineUnreachableError, ExitCode
 from console.model import EngineInfo
 
 
@@ -94,6 +94,33 @@ def test_another_context_later_leads_no_client_elsewhere(
     assert client.version()["Version"] == "28.0"
     assert (client.timeout, engine.info.host) == (60, f"tcp://127.0.0.1:{engine_port}")
     client.close()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[1, 2]",
+        '{"auths": {"registry.example": {"auth": "!!!"}}}',
+        '{"auths": {"registry.example": 5}}',
+        '{"proxies": 5}',
+    ],
+)
+def test_docker_settings_that_make_no_sense_are_told_with_their_file(
+    engine_port: int, docker_config: Path, monkeypatch: pytest.MonkeyPatch, text: str
+) -> None:
+    monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{engine_port}")
+    (docker_config / "config.json").write_text(text)
+    with pytest.raises(ConfigError, match=r"config\.json") as caught:
+        connect()
+    assert str(docker_config) in caught.value.message
+    assert "DOCKER_CONFIG" in caught.value.hint
+
+
+def test_a_context_that_makes_no_sense_is_told(docker_config: Path) -> None:
+    use_context(docker_config, "broken", "tcp://127.0.0.1:1")
+    next(docker_config.glob("contexts/meta/*/meta.json")).write_text("[]")
+    with pytest.raises(ConfigError, match="context"):
+        connect()
 
 
 def test_docker_host_comes_before_the_context(

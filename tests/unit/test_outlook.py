@@ -9,11 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from console.build.steps import StepTracker
 from console.measurements import Usual, UsualStep
 from console.model import BuildStatus, Step, StepKind, StepStatus, Target
+from console.state import outlook as outlook_module
 from console.state.app_state import BuildView
 from console.state.outlook import NOTHING_KNOWN, Outlook, build_outlook, step_outlook
 from console.state.words import outlook_words, short_outlook
+from tests.recorded import follow, read
 
 START = 1000.0
 EXPORT = "exporting to image"
@@ -97,6 +100,34 @@ def test_stages_run_side_by_side_and_wait_for_those_they_copy_from() -> None:
     assert left_s(usual, [*cached, *two, copy, then]) == pytest.approx(8.0), "it may well come from the cache"
 
 
+@pytest.mark.parametrize(
+    ("name", "stage"),
+    [
+        ("[stage-1 3/4] COPY --from=one /a /a", "one"),  # as the recordings of Docker 20.10 and 28 have it
+        ("[stage-1 3/4] COPY --chown=1:1 --from=one /a /a", "one"),
+        ("[last 3/4] COPY --from=0 /a /a", "stage-0"),  # a stage without a name is meant by its number
+        ("[stage-1 3/4] RUN --mount=from=one,target=/x make", None),
+        ("[stage-1 3/4] COPY a--from=one /a", None),
+    ],
+)
+def test_a_copy_waits_for_the_stage_that_it_names(name: str, stage: str | None) -> None:
+    usual = Usual(5, 1_000.0, (UsualStep("RUN a", 8_000.0, 8_000.0, 5), UsualStep("RUN b", 5_000.0, 5_000.0, 5)))
+    label = name[1:].split(" ")[0]
+    copy = Step("c", name, StepKind.INSTRUCTION, StepStatus.PENDING, 3, 4, label)
+    then = Step("t", f"[{label} 4/4] RUN b", StepKind.INSTRUCTION, StepStatus.PENDING, 4, 4, label)
+    left = left_s(usual, [*steps_of("r", stage or "one"), copy, then])
+    assert left == pytest.approx(8.0 + (5.0 if stage else 0.0))
+
+
+@pytest.mark.parametrize("recording", ["multistage", "bk28_multistage", "containerd_ok"])
+def test_stages_that_recorded_builds_name_are_among_their_labels(recording: str) -> None:
+    steps, _ = follow(read(recording).updates, StepTracker())
+    labels = {step.stage_label for step in steps}
+    named = {match[1] for step in steps if (match := outlook_module._FROM_STAGE.search(step.name))}
+    assert named <= labels
+    assert bool(named) is ("multistage" in recording)
+
+
 def test_a_stage_that_says_it_copies_from_itself_is_no_trouble() -> None:
     odd = Step("c", "[one 2/2] COPY --from=one /a /a", StepKind.INSTRUCTION, StepStatus.PENDING, 2, 2, "one")
     assert left_s(known(9_000.0, RUN_a=1_000.0), [odd]) == 0.0
@@ -166,6 +197,18 @@ def test_a_finished_build_that_did_the_usual_and_took_longer() -> None:
 def test_a_running_build_becomes_slower_than_usual_when_nothing_is_left() -> None:
     assert build_outlook(build(CHANGE, steps_of("ccr")), START + 3.5) == Outlook(left_ms=0.0)
     assert build_outlook(build(CHANGE, steps_of("ccr")), START + 4.5) == Outlook(usually_ms=3_000.0)
+
+
+def test_what_waits_behind_a_late_step_does_not_hide_that_the_build_is_slow() -> None:
+    usual = known(3_000.0, RUN_a=2_500.0, RUN_b=200.0)
+    slow = build(usual, steps_of("rw"))
+    assert build_outlook(slow, START + 1.0).left_ms == pytest.approx(1_700.0)
+    assert build_outlook(slow, START + 3.4).left_ms == pytest.approx(200.0), "late, but not by much"
+    assert build_outlook(slow, START + 3.9) == NOTHING_KNOWN, "nobody knows how long that still takes"
+    assert build_outlook(slow, START + 4.5) == Outlook(usually_ms=3_000.0)
+    seldom = known(3_000.0, 2, RUN_a=2_500.0, RUN_b=200.0)
+    assert build_outlook(build(seldom, steps_of("rw")), START + 60) == NOTHING_KNOWN, "too few to call it slow"
+    assert step_outlook(seldom, steps_of("r")[0], START + 60) == NOTHING_KNOWN
 
 
 @given(

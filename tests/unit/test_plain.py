@@ -196,14 +196,18 @@ def test_what_a_build_usually_takes_and_that_it_took_longer() -> None:
     assert bench.tell(ev.BuildExpected(4, Target.APP, Usual(5, 350.0))) == [], "over before anyone has read it"
 
 
-def test_why_a_build_took_long_is_told_and_why_one_was_quick_is_not() -> None:
+def test_why_steps_were_run_is_told_in_full_where_it_took_long_and_else_on_one_line() -> None:
     copied = Cause("[2/3] COPY src/ /", CauseKind.FILES, ("src/server.py",), 21.0)
     made = Cause("[3/3] RUN make", CauseKind.PARENT, ("[2/3] COPY src/ /",), 3_400.0)
     assert Bench().tell(STARTED, finished(3_500.0, copied, made))[2:] == [
         "#3 [2/3] COPY src/ / — src/server.py changed · 21 ms",
         "#3 [3/3] RUN make — follows [2/3] · 3.40 s",
     ]
-    assert len(Bench().tell(STARTED, finished(90.0, copied, replace(made, cost_ms=60.0)))) == 2
+    quick = replace(made, cost_ms=60.0)
+    why = "#3 why: COPY src/ / — src/server.py changed; RUN make follows"
+    assert Bench().tell(STARTED, finished(90.0, copied, quick))[2:] == [why]
+    assert Bench().tell(STARTED, finished(90.0, copied, quick, quick, quick))[2:] == [f"{why}; 2 more"]
+    assert len(Bench().tell(STARTED, finished(90.0))) == 2, "nothing was run"
 
 
 def test_what_travelled_is_told_at_the_end() -> None:
@@ -220,7 +224,11 @@ def test_a_remark_on_a_dockerfile_is_told_once_until_it_is_another() -> None:
     warning = BuildWarning("use JSON arguments", ("for CMD",), "https://example.org/r", "app.Dockerfile", ((6, 6),))
     bench = Bench()
     told = bench.tell(*(ev.BuildWarned(build, Target.APP, warning) for build in (1, 2)))
-    assert told == ["#1 ! app.Dockerfile:6  use JSON arguments", "  for CMD", "  https://example.org/r"]
+    assert told == [
+        "#1 ! app.Dockerfile:6  use JSON arguments",
+        "          │ for CMD",
+        "          │ https://example.org/r",
+    ]
     assert len(bench.tell(ev.BuildWarned(3, Target.APP, replace(warning, lines=((7, 7),))))) == 3
     assert len(bench.tell(ev.BuildWarned(3, Target.BASE, warning))) == 3
 

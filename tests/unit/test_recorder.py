@@ -188,23 +188,27 @@ async def test_numbers_go_on_and_a_lost_history_is_told(measured: Measured, path
     await torn.close()
 
 
-async def test_what_is_usual_is_a_change_of_the_code_else_of_the_dependencies_else_cold(
+async def test_what_is_usual_is_told_of_builds_in_the_scenario_that_is_expected_and_of_no_other(
     recorder: HistoryRecorder, measured: Measured
 ) -> None:
-    async def usually(*, no_cache: bool = False) -> tuple[int, float] | None:
-        known = await recorder.usual(Target.APP, no_cache=no_cache)
+    async def usually(target: Target = Target.APP, *, no_cache: bool = False) -> tuple[int, float] | None:
+        known = await recorder.usual(target, no_cache=no_cache)
         return None if known is None else (known.n, known.total_ms)
 
     assert await usually() is None
     await measured(Target.APP, 9_000, "a", cached=0)
-    assert await usually() == (1, 9_000)
+    assert await usually() is None, "a cold build does not tell what a change takes"
     await measured(Target.APP, 5_000, "b", deps="base 2")
-    assert await usually() == (1, 5_000)
+    assert await usually() is None, "nor does one on another base"
     for number in range(12):
         await measured(Target.APP, 400 + number, f"c{number}", deps="base 2")
     assert await usually() == (10, 406.5), "the newest ten"
     assert await usually(no_cache=True) == (1, 9_000)
     assert await recorder.usual(Target.LEGACY, no_cache=False) is None
+    await measured(Target.BASE, 90_000, "", cached=0, deps="inputs 1")
+    assert await usually(Target.BASE) is None
+    await measured(Target.BASE, 60_000, "x", deps="inputs 2")
+    assert await usually(Target.BASE) == (1, 60_000)
 
 
 async def test_of_a_step_that_is_usually_cached_the_cold_build_tells(

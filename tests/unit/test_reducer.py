@@ -290,3 +290,25 @@ def test_what_the_way_of_building_cannot_do_is_noted_once() -> None:
     assert after(ev.BuilderChosen(builder), state=state).notices == state.notices
     assert len(after(ev.BuilderChosen(replace(builder, limits=("Other.",))), state=state).notices) == 2
     assert after(ev.BuilderChosen(replace(builder, limits=()))).notices == ()
+
+
+def test_steps_have_their_places_from_the_beginning_whatever_order_they_are_announced_in() -> None:
+    def step(name: str, number: int = 0, label: str = "", line: int = 0) -> Step:
+        kind = StepKind.INSTRUCTION if number else StepKind.EXPORT if "export" in name else StepKind.INTERNAL
+        return Step(name, name, kind, StepStatus.PENDING, number, 3, label, line=line)
+
+    context, export = step("[internal] load build context"), step("exporting to image")
+    one, two = step("one", 1, "z", 2), step("two", 2, "z", 3)
+    last, end = step("last", 1, "a", 5), step("end", 2, "a", 6)
+    announced = (export, end, last, two, context, one)
+    state = after(started(1), *(ev.StepUpdated(1, each) for each in announced))
+    assert state.app_build is not None
+    expected = (context, one, two, last, end, export)
+    assert state.app_build.steps == expected
+    done = replace(two, status=StepStatus.DONE)
+    state = after(ev.StepUpdated(1, done), state=state)
+    assert state.app_build is not None
+    assert state.app_build.steps[2] is done
+    state = after(replace(finished(1), steps=announced), state=state)
+    assert state.app_build is not None
+    assert state.app_build.steps == expected, "they stay where they are"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import pytest
 from docker.auth import AuthConfig
@@ -16,7 +18,8 @@ from docker.errors import DockerException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.build.buildkit_session.build_secrets import LARGEST_BYTES, BuildSecrets
+from console.build.buildkit_session import credential_helper
+from console.build.buildkit_session.build_secrets import BuildSecrets
 from console.build.buildkit_session.byte_streams import SocketStream
 from console.build.buildkit_session.control import Identity
 from console.build.buildkit_session.filesync import FileSync, Folder
@@ -29,6 +32,7 @@ from console.build.buildkit_session.ssh_agent import SshAgents
 from console.build.context.files import Kind
 from console.build.context.snapshot import Entry, walk_order
 from console.build.protobuf import Fields, data_field, number_field
+from console.build.secrets import LARGEST_BYTES
 from console.errors import BuildError
 
 SOON_S = 5.0
@@ -54,7 +58,8 @@ def serve() -> Iterator[Ask]:
     yield make
     for session, client in opened:
         session.close()
-        assert not session.alive
+        assert session._thread is not None
+        assert not session._thread.is_alive()
         assert session.failure is None
         client.close()
 
@@ -63,6 +68,13 @@ def refusal(client: GrpcClient, method: str, request: bytes) -> GrpcError:
     with pytest.raises(GrpcError) as raised:
         client.call(method, request, timeout_s=SOON_S)
     return raised.value
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + SOON_S
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def test_a_session_tells_what_it_serves_and_that_it_is_well() -> None:
@@ -76,8 +88,6 @@ def test_a_session_tells_what_it_serves_and_that_it_is_well() -> None:
     with Session(open_stream, [BuildSecrets({})], name="n", shared_key="k") as session:
         client = GrpcClient(SocketStream(theirs))
         assert client.call("/grpc.health.v1.Health/Check", b"", timeout_s=SOON_S) == [number_field(1, 1)]
-        assert session.alive
-    assert not session.alive
     client.close()
     assert told == [Identity(session.id, "n", "k", ("/grpc.health.v1.Health/Check", GET_SECRET))]
     assert Session(open_stream, [], name="n", shared_key="k").id != session.id
@@ -134,7 +144,6 @@ def test_credentials(serve: Ask, host: str, name: str, secret: str) -> None:
     assert (fields.text(1), fields.text(2)) == (name, secret)
 
 
-@pytest.mark.filterwarnings("ignore:docker-credential-absent")  # docker-py's word on a helper that is not there
 def test_credentials_from_a_helper(serve: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     helper = tmp_path / "docker-credential-kept"
     helper.write_text('#!/bin/sh\nread host\necho "{\\"Username\\": \\"<token>\\", \\"Secret\\": \\"of $host\\"}"\n')
@@ -148,14 +157,85 @@ def test_credentials_from_a_helper(serve: Ask, tmp_path: Path, monkeypatch: pyte
     assert refusal(client, CREDENTIALS, data_field(1, "other.example.org")).code is Code.UNAVAILABLE
 
 
-def test_what_a_helper_says_when_it_fails_is_not_told(serve: Ask) -> None:
-    class Broken:
-        def resolve_authconfig(self, registry: str) -> None:
-            raise DockerException("hush")
+def test_what_is_wrong_with_the_config_file_is_not_told(serve: Ask) -> None:
+    def broken() -> None:
+        raise DockerException("hush")
 
-    error = refusal(serve(RegistryAuth(Broken)), CREDENTIALS, data_field(1, "r"))
+    error = refusal(serve(RegistryAuth(broken)), CREDENTIALS, data_field(1, "r"))
     assert error.code is Code.UNAVAILABLE
     assert "hush" not in error.message
+
+
+def helper_at(folder: Path, monkeypatch: pytest.MonkeyPatch, script: str) -> None:
+    """A credential helper for every registry."""
+    helper = folder / "docker-credential-kept"
+    helper.write_text(f"#!/bin/sh\n{script}\n")
+    helper.chmod(0o755)
+    (folder / "config.json").write_text('{"credsStore": "kept", "auths": {"r": {"auth": "bWU6ZmlsZQ=="}}}')
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("DOCKER_CONFIG", str(folder))
+
+
+@pytest.mark.parametrize(
+    "script", ["echo hush", "echo '[\"hush\"]'", "echo '{\"Secret\": 7}'", "printf 'hush\\377'", "echo hush; exit 1"]
+)
+def test_a_helper_that_talks_nonsense(
+    serve: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], script: str
+) -> None:
+    helper_at(tmp_path, monkeypatch, f"echo over the screen >&2; {script}")
+    error = refusal(serve(RegistryAuth()), CREDENTIALS, data_field(1, "r"))
+    assert error.code is Code.UNAVAILABLE
+    assert "docker-credential-kept" in error.message
+    assert "hush" not in error.message
+    assert capfd.readouterr() == ("", "")
+
+
+def test_a_helper_that_keeps_nothing_leaves_it_to_the_config_file(
+    serve: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper_at(tmp_path, monkeypatch, "echo credentials not found in native keychain; exit 1")
+    fields = Fields(serve(RegistryAuth()).call(CREDENTIALS, data_field(1, "r"), timeout_s=SOON_S)[0])
+    assert (fields.text(1), fields.text(2)) == ("me", "file")
+
+
+def test_a_helper_is_asked_for_the_hub_by_its_old_name(
+    serve: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helper_at(tmp_path, monkeypatch, 'echo "{\\"Username\\": \\"me\\", \\"Secret\\": \\"$(cat)\\"}"')
+    request = data_field(1, "registry-1.docker.io")
+    fields = Fields(serve(RegistryAuth()).call(CREDENTIALS, request, timeout_s=SOON_S)[0])
+    assert fields.text(2) == "https://index.docker.io/v1/"
+
+
+@pytest.mark.parametrize("end", ["time", "call", "session"])
+def test_a_helper_that_hangs_is_ended(serve: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+    """With what it has started: here the `sleep` that writes its number down."""
+    helper_at(tmp_path, monkeypatch, f"sleep 100 & echo $! > {tmp_path}/new; mv {tmp_path}/new {tmp_path}/pid; wait")
+    if end == "time":
+        monkeypatch.setattr(credential_helper, "_TIMEOUT_S", 0.3)
+    over = threading.Event()
+    client = serve(RegistryAuth())
+    call = client.open(CREDENTIALS, lambda _: None, over.set)
+    call.send_end(data_field(1, "r"))
+    eventually((tmp_path / "pid").exists)
+    if end == "call":
+        call.cancel()
+    elif end == "session":
+        client.close()
+    assert over.wait(SOON_S)
+    if end == "time":
+        assert call.error is not None
+        assert call.error.message == "docker-credential-kept has not answered within 0.3 s"
+    process = Path("/proc") / (tmp_path / "pid").read_text().strip() / "cmdline"
+    eventually(lambda: not process.exists() or not process.read_bytes())
+
+
+@pytest.mark.parametrize("config", ["[]", '{"credHelpers": ["r"]}', '{"auths": {"r": {"auth": "%"}}}'])
+def test_a_config_file_that_is_broken(serve: Ask, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, config: str) -> None:
+    (tmp_path / "config.json").write_text(config)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    error = refusal(serve(RegistryAuth()), CREDENTIALS, data_field(1, "r"))
+    assert (error.code, error.message) == (Code.UNAVAILABLE, "Docker's config file cannot be read")
 
 
 def test_tokens_are_left_to_the_builder(serve: Ask) -> None:
@@ -205,6 +285,27 @@ def test_an_agent_is_passed_on(serve: Ask, agent: str) -> None:
     assert over.wait(SOON_S)
     assert answers == [b"ONE", b"TWO", b"BYE"]
     assert call.error is None
+
+
+@pytest.mark.parametrize("end", ["call", "session"])
+def test_an_agent_that_never_answers_is_left_when_the_call_ends(serve: Ask, tmp_path: Path, end: str) -> None:
+    path = str(tmp_path / "agent.sock")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        client = serve(SshAgents({"default": path}))
+        call = client.open("/moby.sshforward.v1.SSH/ForwardAgent", lambda _: None, lambda: None)
+        call.send_end(data_field(1, b"?"))
+        connected = listener.accept()[0]
+        connected.settimeout(SOON_S)
+        with connected:
+            assert connected.recv(10) == b"?"
+            assert connected.recv(10) == b""  # the questions are over
+            if end == "call":
+                call.cancel()
+            else:
+                client.close()
+            eventually(lambda: not any("ForwardAgent" in thread.name for thread in threading.enumerate()))
 
 
 def test_agents_that_are_not_there(serve: Ask, agent: str, tmp_path: Path) -> None:
@@ -300,7 +401,7 @@ def test_a_folder_is_listed_and_only_what_is_asked_for_is_sent(serve: Ask, tmp_p
     assert {row[3] // 10**9 for row in receiver.listed} == {1_700_000_000, 1}
     assert receiver.fetch(2, 4) == {2: large, 4: b""}
     receiver.finish()
-    assert (sync.sent.files, sync.sent.size_bytes, sync.sent.changed) == (2, 700_000, set())
+    assert (sync.sent.size_bytes, sync.sent.changed) == (700_000, set())
 
 
 def test_an_edit_that_keeps_size_and_time_shows_in_the_nanoseconds(serve: Ask, tmp_path: Path) -> None:
@@ -315,27 +416,35 @@ def test_an_edit_that_keeps_size_and_time_shows_in_the_nanoseconds(serve: Ask, t
     assert times[0][0] // 10**9 == times[1][0] // 10**9
 
 
-def test_a_file_that_is_not_any_more_what_it_was(serve: Ask, tmp_path: Path) -> None:
-    """What is there is sent, never more than was promised, and it is asked for again although its entry stays."""
-    names = ("gone", "grown", "kept", "other", "pipe", "shrunk")
-    entries = {name: file(tmp_path / name, name.encode() * 2) for name in names}
-    folder = Folder(entries)
-    sync = FileSync({"context": folder})
-    (tmp_path / "gone").unlink()
-    (tmp_path / "grown").write_bytes(b"growngrown and more")
-    (tmp_path / "other").write_bytes(b"rehtorehto")
-    (tmp_path / "pipe").unlink()
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "shrunk").write_bytes(b"s")
-    client = serve(sync)
-    first = Receiver(client)
-    before = first.listing()
-    assert first.fetch(*range(6)) == {0: b"", 1: b"growngrown", 2: b"keptkept", 3: b"rehtorehto", 4: b"", 5: b"s"}
-    first.finish()
-    assert sync.sent.changed == {"gone", "other", "pipe", "shrunk"}
-    after = Receiver(client).listing()
-    asked_again = {row[0] for row, old in zip(after, before, strict=True) if row[3] != old[3]}
-    assert asked_again == sync.sent.changed
+@pytest.mark.parametrize("change", ["gone", "other", "pipe", "shrunk"])
+def test_a_file_that_is_not_any_more_what_it_was_ends_the_transfer(serve: Ask, tmp_path: Path, change: str) -> None:
+    """Otherwise BuildKit keeps what it got under the time and size of what was promised, for every later build."""
+    place = tmp_path / "a"
+    sync = FileSync({"context": Folder({"a": file(place, b"content")})})
+    receiver = Receiver(serve(sync))
+    receiver.listing()
+    place.unlink()
+    if change == "pipe":
+        os.mkfifo(place)
+    elif change != "gone":
+        place.write_bytes({"other": b"tnetnoc", "shrunk": b"c"}[change])
+    receiver.call.send(number_field(1, 1))
+    assert receiver.over.wait(SOON_S)
+    assert receiver.call.error is not None
+    assert receiver.call.error.code is Code.ABORTED
+    assert receiver.call.error.message == "a changed while it was being sent"
+    assert receiver.complete == []
+    assert sync.sent.changed == {("context", "a")}
+
+
+def test_of_a_file_that_grows_what_was_promised_is_sent(serve: Ask, tmp_path: Path) -> None:
+    sync = FileSync({"context": Folder({"log": file(tmp_path / "log", b"one ")})})
+    (tmp_path / "log").write_bytes(b"one and more")
+    receiver = Receiver(serve(sync))
+    receiver.listing()
+    assert receiver.fetch(0) == {0: b"one "}
+    receiver.finish()
+    assert not sync.sent.changed
 
 
 def test_a_file_that_nobody_may_read_ends_the_transfer(serve: Ask, tmp_path: Path) -> None:
@@ -368,19 +477,39 @@ def test_a_folder_that_is_not_offered(serve: Ask) -> None:
 
 def test_ignore_rules_have_done_their_work(serve: Ask, tmp_path: Path) -> None:
     rules, other = file(tmp_path / ".dockerignore", b"*"), file(tmp_path / "a", b"a")
-    client = serve(FileSync({"context": Folder({".dockerignore": rules, "a": other})}))
+    deep = {"sub": directory(tmp_path), "sub/.dockerignore": rules}
+    entries = {".dockerignore": rules, "a": other, **deep}
+    client = serve(FileSync({"context": Folder(entries), "dockerfile": Folder(entries)}))
 
-    def names(**patterns: list[str]) -> list[str]:
+    def names(**patterns: Any) -> list[str]:
         return [row[0] for row in Receiver(client, **patterns).listing()]
 
     assert names(followpaths=[".dockerignore"]) == []
-    assert names(followpaths=["x/.dockerignore"]) == []
     assert names(include_patterns=["%2Edockerignore"], include_patterns_encoded=["1"]) == []
-    assert names() == [".dockerignore", "a"]
-    assert names(followpaths=["a"], exclude_patterns=["a"]) == [".dockerignore", "a"]
-    assert names(followpaths=[".dockerignore", "a"]) == [".dockerignore", "a"]
-    only = serve(FileSync({"context": Folder({".dockerignore": rules})}))
-    assert [row[0] for row in Receiver(only, followpaths=[".dockerignore"]).listing()] == [".dockerignore"]
+    assert names() == list(entries)
+    assert names(followpaths=["a"], exclude_patterns=["a"]) == list(entries)
+    assert names(followpaths=[".dockerignore", "a"]) == list(entries)
+    assert names(followpaths=["sub/.dockerignore"]) == list(entries)
+    assert names(name="dockerfile", followpaths=[".dockerignore"]) == list(entries)
+
+
+@pytest.mark.parametrize("dockerfile", ["", "Dockerfile", "docker/app.Dockerfile"])
+def test_ignore_rules_that_a_build_copies_are_sent(serve: Ask, tmp_path: Path, dockerfile: str) -> None:
+    entries = {".dockerignore": file(tmp_path / ".dockerignore", b"*")}
+    if dockerfile:
+        entries |= dockerfile_entries(dockerfile, tmp_path / ".dockerignore")
+    client = serve(FileSync({"context": Folder(entries, dockerfile=dockerfile)}))
+    assert [row[0] for row in Receiver(client, followpaths=[".dockerignore"]).listing()] == list(entries)
+
+
+def test_a_dockerfile_that_is_a_link_is_sent_as_what_it_points_to(serve: Ask, tmp_path: Path) -> None:
+    (tmp_path / "real").write_bytes(b"FROM x\n")
+    (tmp_path / "Dockerfile").symlink_to("real")
+    entries = dockerfile_entries("Dockerfile", tmp_path / "Dockerfile")
+    receiver = Receiver(serve(FileSync({"dockerfile": Folder(entries)})), name="dockerfile")
+    receiver.listing()
+    assert receiver.fetch(0) == {0: b"FROM x\n"}
+    receiver.finish()
 
 
 def test_a_dockerfile_in_a_folder_of_its_own(tmp_path: Path) -> None:

@@ -10,13 +10,23 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
-from socket import AF_UNIX, SHUT_RDWR, socket, socketpair
+from socket import (
+    AF_UNIX,
+    SHUT_RDWR,
+    SO_KEEPALIVE,
+    SOL_SOCKET,
+    create_connection,
+    create_server,
+    socket,
+    socketpair,
+)
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from docker import APIClient
 
+from console.build.buildkit_session import control, transport
 from console.build.buildkit_session.byte_streams import SocketStream, SshChannelStream, SshProcessStream
 from console.build.buildkit_session.control import Identity, Tunnel, open_control, open_session
 from console.build.buildkit_session.grpc import Code, GrpcError
@@ -25,10 +35,12 @@ from console.build.buildkit_session.grpc_server import GrpcServer, Handler, Serv
 from console.build.buildkit_session.http2 import ByteStream
 from console.build.buildkit_session.transport import SessionUnavailableError, upgrade
 from console.build.protobuf import Fields, data_field
+from console.errors import EngineUnreachableError
 from console.model import EngineInfo
 
 SOON_S = 5.0
 SWITCHING = b"HTTP/1.1 101 UPGRADED\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+PONG = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nOK"
 IDENTITY = Identity("id", "name", "key", ("/a/B", "/c/D"))
 
 Answer = Callable[[socket, bytes], None]
@@ -149,15 +161,79 @@ def test_a_closed_stream_keeps_no_file_descriptor(engine: Callable[..., APIClien
     [
         (b"HTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\n{}", "HTTP 404"),
         (b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", "HTTP 200"),
-        (b"", "cannot be reached"),
+        (b"", "does not answer POST"),
     ],
 )
 def test_an_engine_that_refuses(engine: Callable[..., APIClient], said: bytes, reason: str) -> None:
-    client = engine(lambda connected, _: connected.sendall(said))
+    def answer(connected: socket, head: bytes) -> None:
+        connected.sendall(PONG if b"/_ping" in head else said)
+
+    client = engine(answer)
     with pytest.raises(SessionUnavailableError, match=reason):
         upgrade(client, "/session")
     with pytest.raises(SessionUnavailableError, match=reason):
         open_control(client, info())
+
+
+@pytest.mark.parametrize("silent", [True, False])
+def test_an_engine_that_answers_nothing_is_away(
+    engine: Callable[..., APIClient], monkeypatch: pytest.MonkeyPatch, silent: bool
+) -> None:
+    monkeypatch.setattr(transport, "_PING_TIMEOUT_S", 0.2)
+    over = threading.Event()
+    client = engine(lambda *_: silent and over.wait(SOON_S))
+    with pytest.raises(EngineUnreachableError, match="nor anything else"):
+        upgrade(client, "/grpc", timeout_s=0.2)
+    over.set()
+    gone = APIClient(base_url="unix:///nowhere/docker.sock", version="1.41")
+    with pytest.raises(EngineUnreachableError):
+        open_control(gone, info())
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n", "HTTP 403"), (b"", "does not answer POST /session")],
+)
+def test_an_engine_that_opens_control_but_no_session(
+    engine: Callable[..., APIClient], monkeypatch: pytest.MonkeyPatch, said: bytes, reason: str
+) -> None:
+    monkeypatch.setattr(control, "_PROBE_TIMEOUT_S", 0.2)
+    over = threading.Event()
+
+    def answer(connected: socket, head: bytes) -> None:
+        if b"/grpc" in head:
+            connected.sendall(SWITCHING)
+            serve_control(connected, b"", {})
+        elif b"/_ping" in head:
+            connected.sendall(PONG)
+        elif said:
+            connected.sendall(said)
+        else:
+            over.wait(SOON_S)
+
+    with open_control(engine(answer), info()) as opened, pytest.raises(SessionUnavailableError, match=reason):
+        opened.probe_session()
+    over.set()
+
+
+@pytest.mark.parametrize("served", [True, False])
+def test_a_new_engine_is_asked_whether_it_opens_a_tunnel(engine: Callable[..., APIClient], served: bool) -> None:
+    handlers: dict[str, Handler] = {"/moby.buildkit.v1.Control/ListWorkers": unary(lambda _: b"")}
+    if served:
+        handlers["/moby.buildkit.v1.Control/Session"] = lambda call: list(call) and None
+    client = engine(lambda connected, head: serve_control(connected, head, handlers), version="1.53")
+    with open_control(client, info("1.53")) as opened:
+        if served:
+            opened.probe_session()
+        else:
+            with pytest.raises(SessionUnavailableError, match="is not served here"):
+                opened.probe_session()
+
+
+def test_a_connection_over_a_network_notices_that_it_was_cut() -> None:
+    with create_server(("127.0.0.1", 0)) as server, create_connection(server.getsockname()) as connected:
+        transport._keep_alive(connected)
+        assert connected.getsockopt(SOL_SOCKET, SO_KEEPALIVE)
 
 
 def test_builders_and_engines_without_buildkit(engine: Callable[..., APIClient]) -> None:
@@ -197,8 +273,8 @@ def test_a_new_engine_that_speaks_only_http1_is_asked_for_an_upgrade(engine: Cal
         connected.sendall(SWITCHING)
         serve_control(connected, b"", {"/s/Echo": unary(lambda request: request)})
 
-    with open_control(engine(answer, version="1.53"), info("1.53")) as control:
-        assert control.calls.call("/s/Echo", b"x", timeout_s=SOON_S) == [b"x"]
+    with open_control(engine(answer, version="1.53"), info("1.53")) as opened:
+        assert opened.calls.call("/s/Echo", b"x", timeout_s=SOON_S) == [b"x"]
     assert heads == [b"PRI * HTTP/2.0", b"POST /v1.53/grpc HTTP/1.1"]
 
 

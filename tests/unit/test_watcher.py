@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -182,6 +184,27 @@ async def test_what_is_ignored_and_editors_temporary_files_do_not_count(tmp_path
         saves.write("elsewhere.py")
         saves.write("src/app.py")
         assert await saves.until("src/app.py") == ["src/app.py"]
+
+
+async def test_what_our_own_output_goes_to_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log.txt"
+    with log.open("w") as output:
+        place = os.fstat(output.fileno())
+        monkeypatch.setattr(watcher_module, "_written_by_us", lambda: [(place.st_dev, place.st_ino)])
+        async with watching(tmp_path) as saves:
+            os.link(log, saves.root / "src/log.txt")
+            output.write("saved src/log.txt")
+            output.flush()
+            saves.write("src/app.py")
+            assert await saves.until("src/app.py") == ["src/app.py"]
+
+
+def test_our_output_is_known_where_it_goes_to_a_file(tmp_path: Path) -> None:
+    script = "from console.watch.watcher import _written_by_us; print(*_written_by_us())"
+    log = tmp_path / "log.txt"
+    with log.open("w") as output:
+        subprocess.run([sys.executable, "-c", script], stdout=output, stderr=subprocess.PIPE, check=True)
+    assert log.read_text() == f"{(log.stat().st_dev, log.stat().st_ino)}\n"
 
 
 async def test_single_files_count_wherever_they_lie_and_whatever_is_ignored(tmp_path: Path) -> None:

@@ -90,3 +90,6 @@ def test_remarks() -> None:
     assert warning_lines(whole) == ("app.Dockerfile:6  use JSON", "  one", "  two", "  https://example.org")
     assert warning_lines(BuildWarning("use JSON", dockerfile="app.Dockerfile")) == ("app.Dockerfile  use JSON",)
     assert warning_lines(BuildWarning("use JSON")) == ("use JSON",)
+    placed = BuildWarning("use JSON (line 6)", dockerfile="app.Dockerfile", lines=((6, 6),))
+    assert warning_lines(placed) == ("app.Dockerfile:6  use JSON",), "the place is told once"
+    assert warning_lines(replace(placed, lines=())) == ("app.Dockerfile  use JSON (line 6)",)

@@ -10,10 +10,8 @@ from collections.abc import Callable, Mapping
 from console.build.buildkit_session.grpc import Code, GrpcError
 from console.build.buildkit_session.grpc_server import Handler, unary
 from console.build.protobuf import Fields, data_field
+from console.build.secrets import LARGEST_BYTES
 from console.errors import SplitdeckError
-
-LARGEST_BYTES = 500 * 1024
-"""BuildKit's own client refuses larger ones (`MaxSecretSize`)."""
 
 LoadSecret = Callable[[], bytes]
 """Reads a secret when it is needed. A `SplitdeckError` that it raises is told: its message must not hold the secret."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from dataclasses import dataclass
 from queue import SimpleQueue
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from console.build.buildkit_session.grpc_client import GrpcClient
 from console.build.buildkit_session.http2 import ByteStream, Headers
 from console.build.buildkit_session.transport import CONNECT_TIMEOUT_S, SessionUnavailableError, dial, upgrade
 from console.build.protobuf import Fields, ProtobufError, data_field
+from console.errors import EngineUnreachableError
 from console.model import EngineInfo
 
 if TYPE_CHECKING:
@@ -26,6 +28,7 @@ _LIST_WORKERS = "/moby.buildkit.v1.Control/ListWorkers"
 _PRIOR_KNOWLEDGE_FROM = (1, 53)
 """The first engine API whose socket speaks gRPC itself (moby d210449d)."""
 _UPGRADE_FROM = (1, 39)
+_PROBE_TIMEOUT_S = 3.0
 _LARGEST_PIECE_BYTES = 1024 * 1024
 """Of a tunnel's bytes in one message: gRPC servers refuse messages of more than 4 MB unless told otherwise."""
 
@@ -61,6 +64,11 @@ class Tunnel:
         self._inbox: SimpleQueue[bytes] = SimpleQueue()
         metadata = [(name.lower(), value) for name, value in identity.headers()]
         self._call = client.open(SESSION, self._inbox.put, lambda: self._inbox.put(b""), metadata)
+
+    @property
+    def refusal(self) -> str:
+        """What the engine said where it has ended the tunnel; empty while it is there."""
+        return self._call.error.message if self._call.error is not None else ""
 
     def receive(self) -> bytes:
         while message := self._inbox.get():
@@ -104,6 +112,7 @@ class ControlConnection:
 
         Raises:
             SessionUnavailableError: If the engine will not.
+            EngineUnreachableError: If it went away.
         """
         if self._client is not None:
             with self._lock:
@@ -111,7 +120,28 @@ class ControlConnection:
         try:
             return Tunnel(self.calls, identity)
         except GrpcError as error:
-            raise SessionUnavailableError(f"the engine opens no session: {error.message}") from error
+            raise EngineUnreachableError(f"the engine went away before the session: {error.message}") from error
+
+    def probe_session(self) -> None:
+        """Opens a session that serves nothing, and closes it again.
+
+        Raises:
+            SessionUnavailableError: If the engine will not, or takes more than a few seconds for it.
+            EngineUnreachableError: If it went away.
+        """
+        identity = Identity(uuid.uuid4().hex, "splitdeck's question", "", ())
+        if self._client is not None:
+            open_session(self._client, identity, timeout_s=_PROBE_TIMEOUT_S).close()
+            return
+        try:
+            tunnel = Tunnel(self.calls, identity)
+            # calls are answered in their order: by this answer a tunnel that is refused has been refused
+            self.calls.call(_LIST_WORKERS, b"", timeout_s=_PROBE_TIMEOUT_S)
+        except GrpcError as error:
+            raise EngineUnreachableError(f"the engine went away: {error.message}") from error
+        if refusal := tunnel.refusal:
+            raise SessionUnavailableError(f"the engine opens no session: {refusal}")
+        tunnel.close()
 
     def close(self) -> None:
         """From any thread: ends it, and every call, at once."""
@@ -133,6 +163,7 @@ def open_control(client: APIClient, info: EngineInfo) -> ControlConnection:
 
     Raises:
         SessionUnavailableError: If the engine has neither; says why.
+        EngineUnreachableError: If it does not answer.
     """
     if info.builder != "buildkit":
         raise SessionUnavailableError(f"{info.name} {info.version} builds without BuildKit")
@@ -167,13 +198,14 @@ def control_by_prior_knowledge(client: APIClient) -> ControlConnection:
     return ControlConnection(calls, None)
 
 
-def open_session(client: APIClient, identity: Identity) -> ByteStream:
+def open_session(client: APIClient, identity: Identity, *, timeout_s: float = CONNECT_TIMEOUT_S) -> ByteStream:
     """Opens a session by an upgraded request.
 
     Raises:
-        SessionUnavailableError: If the engine will not.
+        SessionUnavailableError: If the engine will not, or takes longer than `timeout_s` to say so.
+        EngineUnreachableError: If it went away.
     """
-    return upgrade(client, "/session", identity.headers())
+    return upgrade(client, "/session", identity.headers(), timeout_s=timeout_s)
 
 
 def _api_version(client: APIClient) -> tuple[int, int]:

@@ -5,18 +5,18 @@ Protocol: moby/buildkit, session/filesync/filesync.go and .proto; tonistiigi/fsu
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from stat import S_ISREG
 from urllib.parse import unquote_plus
 
 from console.build.buildkit_session.grpc import Code, GrpcError, Metadata, framed
 from console.build.buildkit_session.grpc_server import Handler, ServerCall
 from console.build.buildkit_session.listing import EMPTY, Listing, Listings
+from console.build.context.files import parents
+from console.build.context.look import NOT_WHAT_IT_WAS, open_file, pieces
 from console.build.context.snapshot import Entry
 from console.build.protobuf import Fields, ProtobufError, data_field, number_field
 
@@ -24,12 +24,10 @@ _REQUEST, _DATA, _FINISHED, _ERROR = 1, 2, 3, 4
 """Packet types; 0 is an entry of the listing."""
 _FINISHED_PACKET = number_field(1, _FINISHED)
 
-_CHUNK_BYTES = 256 * 1024
-"""Of a file in one packet; fsutil itself sends 32 KiB, and takes whatever a gRPC message may hold."""
 _TOGETHER_BYTES = 512 * 1024
 """How much of small files is put together before it is sent."""
-_OPEN_FLAGS = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_NOT_WHAT_IT_WAS = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.EINVAL, errno.ENXIO, errno.ESTALE})
+_CONTEXT = "context"
+"""The folder in which the Dockerfile frontend looks for ignore rules."""
 _IGNORE_NAME = ".dockerignore"
 
 
@@ -40,21 +38,22 @@ class Folder:
     Args:
         entries: What it holds, in a walk's order.
         listings: Kept between builds of the same folder, it saves telling what is known.
+        dockerfile: The entry that is there even where no step reads it; empty where there is none.
     """
 
     entries: Mapping[str, Entry]
     listings: Listings = field(default_factory=Listings)
+    dockerfile: str = ""
 
 
 @dataclass(slots=True)
 class Sent:
     """What has gone over the wire."""
 
-    files: int = 0
     size_bytes: int = 0
     """Of the files' content."""
-    changed: set[str] = field(default_factory=set)
-    """Files that were not any more what their entry says. What was there was sent, and will be asked for again."""
+    changed: set[tuple[str, str]] = field(default_factory=set)
+    """Files that were not any more what their entry says, by folder and path: the transfer was ended at each."""
 
 
 class FileSync:
@@ -82,7 +81,7 @@ class FileSync:
         folder = self._folders.get(name)
         if folder is None:
             raise GrpcError(Code.NOT_FOUND, f"there is no folder {name!r} in this session")
-        if _asks_for_ignore_rules_only(call.metadata, folder.entries):
+        if name == _CONTEXT and _asks_for_ignore_rules_only(call.metadata, folder):
             listing = EMPTY
         else:
             listing = folder.listings.make(folder.entries)
@@ -92,11 +91,8 @@ class FileSync:
             transfer.run()
         finally:
             with self._lock:
-                self.sent.files += transfer.sent.files
-                self.sent.size_bytes += transfer.sent.size_bytes
-                self.sent.changed |= transfer.sent.changed
-            for path in transfer.sent.changed:
-                folder.listings.sent_otherwise(path)
+                self.sent.size_bytes += transfer.size_bytes
+                self.sent.changed |= {(name, path) for path in transfer.changed}
 
 
 class _Transfer:
@@ -106,7 +102,8 @@ class _Transfer:
         self._call = call
         self._listing = listing
         self._waiting = bytearray()
-        self.sent = Sent()
+        self.size_bytes = 0
+        self.changed: list[str] = []
 
     def run(self) -> None:
         while messages := self._call.receive_waiting():
@@ -127,6 +124,14 @@ class _Transfer:
             self._flush()
 
     def _send_file(self, number: int) -> None:
+        """Sends what a file holds.
+
+        BuildKit keeps what it gets under the size and time that the listing told, for every later build. So a file that
+        is not what its entry says ends the transfer with an error, at which BuildKit drops its copy of the folder.
+
+        Raises:
+            GrpcError: If it was changed, or cannot be read.
+        """
         path = self._listing.files.get(number)
         if path is None:
             raise GrpcError(Code.INVALID_ARGUMENT, f"entry {number} of the listing is no file")
@@ -135,11 +140,11 @@ class _Transfer:
         for chunk in _content(path, entry):
             digest.update(chunk)
             self._put(begin + data_field(4, chunk))
-            self.sent.size_bytes += len(chunk)
-        self._put(begin)
-        self.sent.files += 1
+            self.size_bytes += len(chunk)
         if digest.digest() != entry.digest:
-            self.sent.changed.add(path)
+            self.changed.append(path)
+            raise GrpcError(Code.ABORTED, f"{path} changed while it was being sent")
+        self._put(begin)
 
     def _put(self, packet: bytes) -> None:
         self._waiting += framed(packet)
@@ -159,36 +164,27 @@ def _content(path: str, entry: Entry) -> Iterator[bytes]:
         GrpcError: If it cannot be read.
     """
     try:
-        descriptor = os.open(entry.place, _OPEN_FLAGS)
+        descriptor, _ = open_file(entry.place)
+        try:
+            yield from pieces(descriptor, entry.size)
+        finally:
+            os.close(descriptor)
     except OSError as error:
-        if error.errno in _NOT_WHAT_IT_WAS:
-            return
-        raise _unreadable(path, error) from error
-    try:
-        left = entry.size if S_ISREG(os.fstat(descriptor).st_mode) else 0
-        while left and (chunk := os.read(descriptor, min(left, _CHUNK_BYTES))):
-            yield chunk
-            left -= len(chunk)
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    finally:
-        os.close(descriptor)
+        if error.errno not in NOT_WHAT_IT_WAS:
+            raise GrpcError(Code.PERMISSION_DENIED, f"cannot read {path}: {error.strerror}") from error
 
 
-def _unreadable(path: str, error: OSError) -> GrpcError:
-    return GrpcError(Code.PERMISSION_DENIED, f"cannot read {path}: {error.strerror}")
-
-
-def _asks_for_ignore_rules_only(metadata: Metadata, entries: Mapping[str, Entry]) -> bool:
+def _asks_for_ignore_rules_only(metadata: Metadata, folder: Folder) -> bool:
     """Whether a request is the frontend's look at `.dockerignore`.
 
     A build that copies nothing but `.dockerignore` asks for it in the same words, and BuildKit takes both requests for
     one (`CacheKey` in source/local/source.go): it gets the file, whose patterns nobody heeds.
     """
     paths = _values(metadata, "followpaths") + _values(metadata, "include-patterns")
-    if not paths or any(path.rpartition("/")[2] != _IGNORE_NAME for path in paths):
+    if not paths or any(path != _IGNORE_NAME for path in paths):
         return False
-    return set(entries) != {_IGNORE_NAME}
+    unread = {folder.dockerfile, *parents(folder.dockerfile)}
+    return set(folder.entries) - unread != {_IGNORE_NAME}
 
 
 def _values(metadata: Metadata, name: str) -> list[str]:

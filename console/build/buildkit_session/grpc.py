@@ -57,6 +57,13 @@ class GrpcError(Exception):
         self.details = details
 
 
+class PeerGoneError(GrpcError):
+    """The connection ended before the call did; a peer that says UNAVAILABLE itself is there."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(Code.UNAVAILABLE, message)
+
+
 class Metadata:
     """A call's metadata: a key may come several times, and each time counts."""
 

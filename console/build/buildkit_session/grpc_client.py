@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from queue import SimpleQueue
 
 from console.build.buildkit_session.grpc import (
@@ -13,6 +13,7 @@ from console.build.buildkit_session.grpc import (
     GrpcError,
     MessageReader,
     Metadata,
+    PeerGoneError,
     framed,
     status_of,
 )
@@ -20,6 +21,9 @@ from console.build.buildkit_session.http2 import ByteStream, Headers, Http2Conne
 
 _RESET_CODES = {8: Code.CANCELLED, 11: Code.RESOURCE_EXHAUSTED, 12: Code.PERMISSION_DENIED, 7: Code.UNAVAILABLE}
 """What an HTTP/2 error code means for a call (PROTOCOL-HTTP2.md, Errors); the others mean INTERNAL."""
+
+PING_INTERVAL_S = 10.0
+"""How often a peer is asked whether it is there; two questions without an answer end the connection at the third."""
 
 OnMessage = Callable[[bytes], None]
 
@@ -64,7 +68,7 @@ class ClientCall:
         try:
             self._number = self._connection.open_stream(headers, self)
         except StreamBrokenError as error:
-            raise GrpcError(Code.UNAVAILABLE, str(error)) from error
+            raise PeerGoneError(str(error)) from error
 
     def send(self, message: bytes) -> None:
         """Blocks while the peer wants no more.
@@ -109,14 +113,16 @@ class ClientCall:
         self._end(error)
 
     def broken(self, error: StreamBrokenError) -> None:
-        code = Code.UNAVAILABLE if error.code is None else _RESET_CODES.get(error.code, Code.INTERNAL)
-        self._end(GrpcError(code, str(error)))
+        if error.code is None:
+            self._end(PeerGoneError(str(error)))
+        else:
+            self._end(GrpcError(_RESET_CODES.get(error.code, Code.INTERNAL), str(error)))
 
     def _send(self, data: bytes, *, end: bool) -> None:
         try:
             self._connection.send_data(self._number, data, end=end)
         except StreamBrokenError as error:
-            raise self.error or GrpcError(Code.UNAVAILABLE, str(error)) from error
+            raise self.error or PeerGoneError(str(error)) from error
 
     def _end(self, error: GrpcError | None) -> None:
         with self._lock:
@@ -217,6 +223,24 @@ class GrpcClient:
         call = ClientCall(self._connection, on_message, on_end)
         call.begin(method, metadata or [])
         return call
+
+    @contextmanager
+    def watched(self) -> Iterator[None]:
+        """While the block runs, a peer that falls silent without a word, as a stopped or cut off one does, is noticed.
+
+        The connection is closed then, which ends every call with UNAVAILABLE.
+        """
+        over = threading.Event()
+
+        def watch() -> None:
+            while not over.wait(PING_INTERVAL_S):
+                self._connection.ping()
+
+        threading.Thread(target=watch, name="grpc watch", daemon=True).start()
+        try:
+            yield
+        finally:
+            over.set()
 
     def close(self) -> None:
         """From any thread: ends the connection, and every call, at once."""

@@ -38,6 +38,9 @@ class ServerCall:
         self._reader = MessageReader()
         self._inbox: SimpleQueue[bytes | Exception | None] = SimpleQueue()
         self._began = False
+        self._lock = threading.Lock()
+        self._broken = False
+        self._stops: list[Callable[[], None]] = []
         self.method = ""
         """`/package.Service/Method`."""
         self.metadata = Metadata([])
@@ -84,6 +87,17 @@ class ServerCall:
             self._connection.send_headers(self._number, _RESPONSE)
         self._connection.send_data(self._number, messages)
 
+    def when_broken(self, stop: Callable[[], None]) -> None:
+        """Has `stop` called when the peer has cancelled or gone, at once if it has: it ends what the handler waits for.
+
+        It is called on the connection's thread, must not block, and may come when the handler is done.
+        """
+        with self._lock:
+            if not self._broken:
+                self._stops.append(stop)
+                return
+        stop()
+
     def finish(self, error: GrpcError | None) -> None:
         """Tells the peer how the call ended."""
         headers = trailers(error) if self._began else _RESPONSE + trailers(error)
@@ -108,6 +122,11 @@ class ServerCall:
 
     def broken(self, error: StreamBrokenError) -> None:
         self._inbox.put(error)
+        with self._lock:
+            self._broken = True
+            stops, self._stops = self._stops, []
+        for stop in stops:
+            stop()
 
 
 Handler = Callable[[ServerCall], None]
@@ -142,8 +161,10 @@ class GrpcServer:
 
     @property
     def failure(self) -> Exception | None:
-        """The first thing that went wrong on our side, in a handler or in the connection."""
-        return self._failure or self._connection.failure
+        """The first thing that went wrong on our side, in a handler or in the protocol; a connection that broke is
+        nothing of ours."""
+        broken = self._connection.failure
+        return self._failure or (None if isinstance(broken, OSError) else broken)
 
     def run(self) -> None:
         """Serves on this thread until the connection ends."""

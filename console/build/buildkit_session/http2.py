@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from h2.config import H2Configuration
@@ -18,6 +18,7 @@ from h2.events import (
     ConnectionTerminated,
     DataReceived,
     Event,
+    PingAckReceived,
     RequestReceived,
     ResponseReceived,
     StreamEnded,
@@ -33,6 +34,9 @@ _WINDOW_BYTES = 4 * 1024 * 1024
 """How much a peer may send us unread, per stream; the connection as a whole may send four times that."""
 _PIECE_BYTES = 256 * 1024
 """How much of one stream is written before another stream has its turn."""
+_PING = bytes(8)
+_UNANSWERED_PINGS = 2
+"""So many, and a peer is taken for gone."""
 
 
 class ByteStream(Protocol):
@@ -103,6 +107,7 @@ class Http2Connection:
         self._writing = threading.Lock()
         self._unsent = True
         self._closed = False
+        self._pings = 0
         self._listeners: dict[int, StreamListener] = {}
         self.failure: Exception | None = None
         """Why it ended, if not because one of both closed it."""
@@ -206,6 +211,22 @@ class Http2Connection:
             self._changed.notify_all()
         self._flush(wait=False)
 
+    def ping(self) -> None:
+        """Asks whether the peer is there; a peer that has left earlier questions without an answer is given up."""
+        with self._lock:
+            if self._closed:
+                return
+            silent = self._pings >= _UNANSWERED_PINGS
+            if not silent:
+                self._pings += 1
+                with suppress(H2Error):  # the peer has just said goodbye, which the reading thread takes up
+                    self._h2.ping(_PING)
+                self._unsent = True
+        if silent:
+            self.close(TimeoutError("the peer does not answer"))
+        else:
+            self._flush(wait=False)
+
     def close(self, failure: Exception | None = None) -> None:
         """Ends the connection at once; every listener hears of it. The first reason counts."""
         with self._lock:
@@ -214,9 +235,11 @@ class Http2Connection:
             self._closed, self.failure = True, failure
             listeners, self._listeners = self._listeners, {}
             self._changed.notify_all()
-        self._pipe.close()
-        for listener in listeners.values():
-            listener.broken(self._gone())
+        try:
+            self._pipe.close()
+        finally:
+            for listener in listeners.values():
+                listener.broken(self._gone())
 
     def _take(self, data: bytes) -> None:
         """Lets h2 read, tells the listeners, and answers what HTTP/2 itself asks for."""
@@ -254,6 +277,8 @@ class Http2Connection:
                 if self._h2.config.client_side:
                     self._drop(event.stream_id)
                 listener.ended()
+        elif isinstance(event, PingAckReceived):
+            self._pings = 0
         elif isinstance(event, StreamReset):
             if (listener := self._drop(event.stream_id)) is not None:
                 listener.broken(StreamBrokenError(f"the peer reset the stream ({event.error_code})", event.error_code))

@@ -55,28 +55,21 @@ class Listings:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._packets: dict[str, tuple[Entry, bytes]] = {}
-        self._shifts: dict[str, int] = {}
 
     def make(self, entries: Mapping[str, Entry]) -> Listing:
         """The listing of a folder's entries, which are in a walk's order, as those of a `Snapshot` are."""
         packets, files = {}, {}
         with self._lock:
-            known, shifts = self._packets, self._shifts
+            known = self._packets
             for number, (path, entry) in enumerate(_in_order(entries)):
                 found = known.get(path)
                 if found is None or (found[0] is not entry and found[0] != entry):
-                    found = (entry, framed(_stat_packet(path, entry, shifts.get(path, 0))))
+                    found = (entry, framed(_stat_packet(path, entry)))
                 packets[path] = found
                 if entry.kind is Kind.FILE:
                     files[number] = path
             self._packets = packets
         return Listing(b"".join([packet for _, packet in packets.values()]) + _LAST_STAT, files, entries)
-
-    def sent_otherwise(self, path: str) -> None:
-        """Has a file asked for again next time: what BuildKit got under this listing is not what the entry says."""
-        with self._lock:
-            self._shifts[path] = self._shifts.get(path, 0) + 1
-            self._packets.pop(path, None)
 
 
 def dockerfile_entries(name: str, place: Path) -> dict[str, Entry]:
@@ -89,14 +82,15 @@ def dockerfile_entries(name: str, place: Path) -> dict[str, Entry]:
     Raises:
         OSError: If it cannot be read.
     """
-    content = place.read_bytes()
-    mtime = int(place.stat().st_mtime)
+    real = os.path.realpath(place, strict=True)  # what is sent is opened without following links
+    content = Path(real).read_bytes()
+    mtime = int(os.stat(real).st_mtime)  # noqa: PTH116
     entries = {}
     parts = name.split("/")
     for depth in range(1, len(parts)):
         entries["/".join(parts[:depth])] = Entry(Kind.DIR, 0o755, 0, mtime, "", b"", str(place.parent))
     digest = sha256(content).digest()
-    entries[name] = Entry(Kind.FILE, 0o644, len(content), mtime, "", digest, str(place))
+    entries[name] = Entry(Kind.FILE, 0o644, len(content), mtime, "", digest, real)
     return entries
 
 
@@ -117,9 +111,9 @@ def _in_order(entries: Mapping[str, Entry]) -> Iterable[tuple[str, Entry]]:
     return entries.items()
 
 
-def _stat_packet(path: str, entry: Entry, shift: int) -> bytes:
+def _stat_packet(path: str, entry: Entry) -> bytes:
     """A PACKET_STAT, which is type 0; owner and group are root, which is 0 and not written."""
-    nanoseconds = (int.from_bytes(entry.digest[:8], "big") + shift) % _NANOSECONDS
+    nanoseconds = int.from_bytes(entry.digest[:8], "big") % _NANOSECONDS
     stat = (
         data_field(1, path)
         + number_field(2, entry.mode | _TYPE_BITS[entry.kind])

@@ -69,11 +69,6 @@ class Session:
         """The first thing that went wrong on our side, if any; what a service refused is not among it."""
         return self._server.failure if self._server is not None else None
 
-    @property
-    def alive(self) -> bool:
-        """Whether BuildKit can still ask."""
-        return self._thread is not None and self._thread.is_alive()
-
     def open(self) -> None:
         """Connects, and serves on a thread of its own.
 

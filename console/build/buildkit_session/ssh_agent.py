@@ -51,14 +51,20 @@ class SshAgents:
                 agent.connect(path)
             except OSError as error:
                 raise GrpcError(Code.UNAVAILABLE, f"no SSH agent answers at {path}: {error.strerror}") from error
+            call.when_broken(lambda: _shut_down(agent))  # an agent may never answer
             questions = threading.Thread(target=_pass_questions, args=(call, agent), name="ssh questions", daemon=True)
             questions.start()
             try:
                 while answer := _receive(agent):
                     call.send(data_field(1, answer))
             finally:
-                with suppress(OSError):
-                    agent.shutdown(socket.SHUT_RDWR)
+                _shut_down(agent)
+
+
+def _shut_down(agent: socket.socket) -> None:
+    """Ends what is blocked on an agent, in whichever thread."""
+    with suppress(OSError):  # ended or closed already
+        agent.shutdown(socket.SHUT_RDWR)
 
 
 def _receive(agent: socket.socket) -> bytes:

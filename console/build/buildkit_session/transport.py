@@ -18,7 +18,7 @@ from console.build.buildkit_session.byte_streams import (
     TlsStream,
 )
 from console.build.buildkit_session.http2 import ByteStream, Headers
-from console.errors import EngineError
+from console.errors import EngineError, EngineUnreachableError
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -27,20 +27,30 @@ CONNECT_TIMEOUT_S = 10.0
 """For the engine to take the connection; what is on it afterwards takes as long as it takes."""
 
 
+_PING_TIMEOUT_S = 2.0
+"""For an engine that has left a request unanswered to answer the simplest one."""
+_KEEP_ALIVE = {"TCP_KEEPIDLE": 30, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+"""Seconds of silence before the kernel asks whether the peer is there, seconds between, and how often it asks."""
+
+
 class SessionUnavailableError(EngineError):
-    """The engine offers no session, or cannot be reached in a way that carries one; a tar still does."""
+    """The engine answers, but opens no session, or none in the way it is reached; a tar still goes."""
 
 
-def upgrade(client: APIClient, path: str, headers: Headers | None = None) -> ByteStream:
+def upgrade(
+    client: APIClient, path: str, headers: Headers | None = None, *, timeout_s: float = CONNECT_TIMEOUT_S
+) -> ByteStream:
     """Makes one of docker-py's connections an HTTP/2 one: `POST path` with an upgrade to h2c.
 
     Args:
         client: Its address, TLS settings and SSH are used; the connection is the caller's from then on.
         path: `/grpc` or `/session`.
         headers: More headers; a name may come several times.
+        timeout_s: For the engine's answer.
 
     Raises:
         SessionUnavailableError: If the engine will not.
+        EngineUnreachableError: If it answers nothing else either.
     """
     from requests.exceptions import RequestException
     from urllib3.exceptions import HTTPError
@@ -52,10 +62,13 @@ def upgrade(client: APIClient, path: str, headers: Headers | None = None) -> Byt
             headers={"Connection": "Upgrade", "Upgrade": "h2c"},
             auth=_with_headers(headers or []),
             stream=True,
-            timeout=CONNECT_TIMEOUT_S,
+            timeout=timeout_s,
         )
     except (RequestException, HTTPError, OSError) as error:
-        raise SessionUnavailableError(f"the engine cannot be reached for POST {path}: {error}") from error
+        reason = f"the engine does not answer POST {path}"
+        if not _answers(private):
+            raise EngineUnreachableError(f"{reason}, nor anything else", "is it running?") from error
+        raise SessionUnavailableError(reason) from error
     if response.status_code != 101:
         reason = f"the engine answers POST {path} with HTTP {response.status_code} instead of an upgrade"
         response.close()
@@ -67,6 +80,27 @@ def upgrade(client: APIClient, path: str, headers: Headers | None = None) -> Byt
         raise SessionUnavailableError(f"this connection to the engine cannot be upgraded: {error}") from error
 
 
+def _answers(private: Any) -> bool:
+    """Whether the engine answers at all, which tells one that refuses a request by silence from one that is away."""
+    from requests.exceptions import RequestException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        private.get(f"{private.base_url}/_ping", timeout=_PING_TIMEOUT_S).close()
+    except (RequestException, HTTPError, OSError):
+        return False
+    return True
+
+
+def _keep_alive(connected: socket.socket) -> None:
+    """Has the kernel notice a peer that was cut off, where the connection crosses a network."""
+    if connected.family in (socket.AF_INET, socket.AF_INET6):
+        connected.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEP_ALIVE.items():
+            if (option := getattr(socket, name, None)) is not None:  # not all of them are everywhere
+                connected.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
 def _stream_of(private: Any, response: Any) -> ByteStream:
     """What an upgraded connection carries; the first bytes may be in the buffer that the answer was read through."""
     reader = response.raw._fp.fp  # noqa: SLF001 - as docker-py's own _get_raw_response_socket
@@ -76,6 +110,7 @@ def _stream_of(private: Any, response: Any) -> ByteStream:
         return SshProcessStream(connected, reader, response)
     if not isinstance(connected, socket.socket):
         return SshChannelStream(connected, bytes(reader._rbuffer), response)  # noqa: SLF001 - it has no peek
+    _keep_alive(connected)
     connected.setblocking(False)
     try:
         first = reader.read1() or b""
@@ -134,6 +169,7 @@ def _dial_tls(client: APIClient) -> ssl.SSLSocket:
     context.set_alpn_protocols(["h2"])
     plain = socket.create_connection((place.hostname or "", place.port or 2376), CONNECT_TIMEOUT_S)
     try:
+        _keep_alive(plain)
         connected = context.wrap_socket(plain, server_hostname=place.hostname)
     except BaseException:
         plain.close()

@@ -17,7 +17,15 @@ from types import MappingProxyType
 
 from console.build.dockerfile.instructions import Instruction, read_instructions
 from console.build.dockerfile.shell_words import ShellLexer, SubstitutionError, UnknownVariableError, nothing_set
-from console.build.dockerfile.stage_inputs import EVERYTHING, Scope, StageInputs, global_scope, read_inputs
+from console.build.dockerfile.stage_inputs import (
+    EVERYTHING,
+    Credential,
+    Scope,
+    StageInputs,
+    global_scope,
+    read_inputs,
+    stage_scope,
+)
 from console.errors import DockerfileError
 
 _SCRATCH = "scratch"
@@ -48,6 +56,7 @@ class _Needs:
     stages: tuple[int, ...]
     images: tuple[str, ...]
     paths: tuple[str, ...]
+    credentials: tuple[Credential, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +111,14 @@ class Dockerfile:
         """
         images = (image for stage in self.needed_stages(target) for image in self._needs[stage.index].images)
         return tuple(dict.fromkeys(images))
+
+    def credentials(self, target: str | None = None) -> tuple[Credential, ...]:
+        """The build secrets and SSH agents that a build of the target asks for, in the order of the Dockerfile.
+
+        Raises:
+            DockerfileError: If there is no such target.
+        """
+        return tuple(one for stage in self.needed_stages(target) for one in self._needs[stage.index].credentials)
 
     def step_instruction(self, stage_label: str, number: int, text: str) -> Instruction | None:
         """The instruction behind a step that the engine calls `[stage_label number/total] text`.
@@ -158,12 +175,9 @@ class Dockerfile:
         """What runs in a stage: the triggers of the stage that it is built on, then its own instructions."""
         return _executed(self.stages, stage)
 
-    def stage_named(self, name: str) -> Stage | None:
-        """The stage that a `--from` means, by name or number; None where it means an image."""
-        index = _named(self.stages).get(name.lower())
-        if index is None and name.isascii() and name.isdecimal() and len(name) < 9:
-            index = int(name)
-        return self.stages[index] if index is not None and index < len(self.stages) else None
+    def origin_stage(self, instruction: Instruction, origin: str) -> int | None:
+        """Index of the stage that an instruction's `--from` or `from=` means; None where it means an image."""
+        return _origin_stage(_named(self.stages), instruction, origin)
 
     def numbered(self, stage: Stage) -> Iterator[Instruction]:
         """The instructions that the engine numbers in a stage."""
@@ -251,17 +265,8 @@ def _read_needs(stages: tuple[Stage, ...], defaults: Scope, path: str) -> tuple[
     ends: list[Scope] = []
     named = _named(stages)
     for stage in stages:
-        scope = Scope(
-            defaults.escape,
-            {},
-            on_image=stage.image != _SCRATCH,
-            build_args=defaults.build_args,
-            defaults=defaults.values,
-        )
-        if stage.parent_stage is not None:
-            parent = ends[stage.parent_stage]
-            scope.values.update(parent.values)
-            scope.on_image = parent.on_image
+        parent = ends[stage.parent_stage] if stage.parent_stage is not None else None
+        scope = stage_scope(defaults, parent, scratch=stage.image == _SCRATCH)
         inputs = read_inputs(list(_executed(stages, stage)), scope)
         ends.append(scope)
         needs.append(_resolved(stages, named, stage, inputs, path))
@@ -285,10 +290,7 @@ def _resolved(
         if "$" in origin:
             hint = "name the image in a stage of its own (FROM … AS name) and copy from that"
             raise _refused(path, instruction.line, f"from={origin} cannot hold a variable", hint)
-        index = named.get(origin.lower())
-        # a mount's from= takes no stage's number
-        if index is None and instruction.keyword == "COPY" and re.fullmatch(r"[0-9]{1,8}", origin):
-            index = int(origin)
+        index = _origin_stage(named, instruction, origin)
         if index is None:
             images.append(origin)
         elif index < stage.index:
@@ -297,7 +299,16 @@ def _resolved(
             hint = "a stage can only take from stages above it"
             raise _refused(path, instruction.line, f"from={origin} is no stage above this one", hint)
     kept = tuple(image for image in dict.fromkeys(images) if image != _SCRATCH)
-    return _Needs(tuple(dict.fromkeys(reached)), kept, inputs.paths)
+    return _Needs(tuple(dict.fromkeys(reached)), kept, inputs.paths, inputs.credentials)
+
+
+def _origin_stage(named: Mapping[str, int], instruction: Instruction, origin: str) -> int | None:
+    """Index of the stage that is meant, which need not exist; None where an image is meant."""
+    index = named.get(origin.lower())
+    # a mount's from= takes no stage's number
+    if index is None and instruction.keyword == "COPY" and re.fullmatch(r"[0-9]{1,8}", origin):
+        index = int(origin)
+    return index
 
 
 def _executed(stages: Sequence[Stage], stage: Stage) -> Iterator[Instruction]:

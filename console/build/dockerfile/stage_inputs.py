@@ -11,6 +11,7 @@ import posixpath
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 from console.build.dockerfile.instructions import Instruction, heredoc_of
 from console.build.dockerfile.shell_words import ShellLexer, SubstitutionError, UnknownVariableError
@@ -28,6 +29,19 @@ Values = Mapping[str, "str | None"]
 
 
 @dataclass(frozen=True, slots=True)
+class Credential:
+    """A build secret or an SSH agent that an instruction may ask for."""
+
+    kind: Literal["secret", "ssh"]
+    name: str
+    """Its id as a pattern of fnmatch: `*` where it cannot be known before the build."""
+    required: bool
+    """The step fails without it."""
+    line: int
+    """Of the instruction."""
+
+
+@dataclass(frozen=True, slots=True)
 class StageInputs:
     """What the instructions of one stage take, apart from what the stage is built on."""
 
@@ -35,6 +49,7 @@ class StageInputs:
     """Paths and globs of the build context, as `Dockerfile.context_sources` gives them."""
     origins: tuple[tuple[str, Instruction], ...]
     """Every `--from`, `from=`: a stage's name or number, or an image; with the instruction that says it."""
+    credentials: tuple[Credential, ...] = ()
 
 
 @dataclass(slots=True)
@@ -109,10 +124,26 @@ def global_scope(escape: str, build_args: Mapping[str, str]) -> Scope:
     return Scope(escape, {name: build_args.get(name) for name in _GIVEN_BY_BUILDER}, build_args=build_args)
 
 
+def stage_scope(defaults: Scope, parent: Scope | None, *, scratch: bool) -> Scope:
+    """The variables at a stage's FROM.
+
+    Args:
+        defaults: Those before the first FROM.
+        parent: Those at the end of the stage that it is built on; None where it is built on an image.
+        scratch: That image is the empty one, which sets none.
+    """
+    if parent is None:
+        values, on_image = dict[str, "str | None"](), not scratch
+    else:
+        values, on_image = dict(parent.values), parent.on_image
+    return Scope(defaults.escape, values, on_image, defaults.build_args, defaults.values)
+
+
 def read_inputs(instructions: Sequence[Instruction], scope: Scope) -> StageInputs:
     """Follows a stage's instructions; `scope` is left as it is at the stage's end."""
     paths: dict[str, None] = {}
     origins: list[tuple[str, Instruction]] = []
+    credentials: list[Credential] = []
     for instruction in instructions:
         try:
             if instruction.keyword == "ARG":
@@ -127,14 +158,23 @@ def read_inputs(instructions: Sequence[Instruction], scope: Scope) -> StageInput
                 origins.append((origin, instruction))
             else:
                 paths.update(dict.fromkeys(_copied(instruction, scope)))
+            if instruction.keyword == "ADD" and any(map(_may_be_remote, instruction.words[:-1])):
+                # BuildKit asks for these on its own (frontend/dockerfile/dockerfile2llb, source/git, source/http)
+                names: tuple[tuple[Literal["secret", "ssh"], str], ...]
+                names = (("secret", "GIT_AUTH_*"), ("secret", "HTTP_AUTH_*"), ("ssh", "default"))
+                credentials += [Credential(kind, name, required=False, line=instruction.line) for kind, name in names]
         elif instruction.keyword == "RUN":
             for mount in _mounts(instruction):
+                if mount["type"] in {"secret", "ssh"}:
+                    credentials.append(_credential(mount, instruction, scope))
                 origin = mount.get("from", "")
                 if origin and mount["type"] in {"bind", "cache"}:
                     origins.append((origin, instruction))
                 elif mount["type"] == "bind":
                     paths[_in_context(mount.get("source", ""), scope)] = None
-    return StageInputs((EVERYTHING,) if EVERYTHING in paths else tuple(sorted(paths)), tuple(origins))
+    return StageInputs(
+        (EVERYTHING,) if EVERYTHING in paths else tuple(sorted(paths)), tuple(origins), tuple(credentials)
+    )
 
 
 def _copied(instruction: Instruction, scope: Scope) -> Iterator[str]:
@@ -170,6 +210,25 @@ def _mounts(instruction: Instruction) -> Iterator[dict[str, str]]:
         kind = mount["type"].lower()
         mount["type"] = kind if kind in _MOUNTS_WITHOUT_CONTEXT else "bind"
         yield mount
+
+
+def _may_be_remote(word: str) -> bool:
+    return "$" in word or _REMOTE.match(word.strip("\"'")) is not None
+
+
+def _credential(mount: Mapping[str, str], instruction: Instruction, scope: Scope) -> Credential:
+    """What a mount asks for (dockerfile2llb/convert_secrets.go, convert_ssh.go)."""
+    required = mount.get("required", "false").lower() in {"", "1", "t", "true"}
+    target = mount.get("target") or mount.get("dst") or mount.get("destination") or ""
+    if mount["type"] == "ssh":
+        written = mount.get("id") or "default"
+    else:
+        written = mount.get("source") or mount.get("id") or posixpath.basename(target)
+    try:
+        name = scope.expand(written)
+    except SubstitutionError:
+        name = "*"
+    return Credential("ssh" if mount["type"] == "ssh" else "secret", name, required, instruction.line)
 
 
 def _in_context(text: str, scope: Scope) -> str:
