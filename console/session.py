@@ -79,7 +79,9 @@ class Session:
         emit(ev.SessionStarted(config.project.name, __version__, str(config.path)))
         engine = await asyncio.to_thread(connect)
         emit(ev.EngineConnected(engine.info))
-        chosen, backend = await asyncio.to_thread(open_backend, engine, config, self._clock)
+        chosen, backend = await asyncio.to_thread(
+            open_backend, engine, config, self._clock, tell=lambda reason: emit(ev.ErrorOccurred(reason))
+        )
         emit(ev.BuilderChosen(chosen))
         measured_on = chosen.measured_on(engine.info)
         machine = f"{platform.node()}, {os.cpu_count()} × {platform.machine()}"
