@@ -18,6 +18,8 @@ from msgspec import Meta, Struct, field
 from console.config_checks import check_values, placed_agent, placed_cache
 from console.config_words import refuse_unknown_keys, unknown_key, wrong_value
 from console.errors import ConfigError
+from console.model import Mode
+from console.places import names_registry
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -86,16 +88,41 @@ class BaseConfig(Section, frozen=True, kw_only=True):
     context: Path = Path()
     """Build context; default: the folder of config.toml."""
     version: _Text = "latest"
-    """Tag (`latest`, `YYYY.MM.DD`, `sha-XXXXXXX`) or `@sha256:…` of the base that app builds stand on."""
+    """The base that app builds stand on: a tag (`latest`, `YYYY.MM.DD`, `sha-XXXXXXX`), a registry's digest
+    (`@sha256:…`), or both (`YYYY.MM.DD@sha256:…`)."""
     inputs: tuple[str, ...] = ()
     """Files or globs, relative to config.toml, that make the base stale besides what its Dockerfile copies."""
     on_change: Literal["build", "ask", "warn"] = "ask"
     """When an input changes: build at once, tell and wait for the key, or only mark it."""
+    repository: str = ""
+    """Where it is published to and pulled from, such as `ghcr.io/me/app-base`; default: `image`, where that names a
+    registry."""
+    pull: Literal["missing", "daily", "weekly", "always", "never"] = "missing"
+    """When the registry is asked for a newer one: only where there is none here, at a start after a day or a week, at
+    every start, or never."""
+    check: tuple[str | tuple[str, ...], ...] = ()
+    """Commands that must succeed in a new base before it becomes `latest`: text for its shell, or a list of words."""
+    check_timeout_s: Annotated[float, Meta(gt=0, le=3600)] = 120.0
+    """For each of them."""
+    majors: Literal["ask", "allow"] = "ask"
+    """What becomes of a new base that brings a major update of a package: it waits to be approved, or it is taken."""
+    keep: Annotated[int, Meta(ge=1, le=1000)] = 5
+    """How many versions `base prune` leaves, besides those that are in use, pinned or rolled back to."""
 
     @property
     def reference(self) -> str:
         """What app builds get as BASE_IMAGE."""
-        return f"{self.image}{self.version}" if self.version.startswith("@") else f"{self.image}:{self.version}"
+        return self.reference_to(self.version)
+
+    def reference_to(self, version: str) -> str:
+        """An image by its version. A digest is the registry's, so it goes with the repository's name."""
+        name = (self.remote or self.image) if "@" in version else self.image
+        return f"{name}{version}" if version.startswith("@") else f"{name}:{version}"
+
+    @property
+    def remote(self) -> str:
+        """The repository in a registry; empty where there is none."""
+        return self.repository or (self.image if names_registry(self.image) else "")
 
 
 class AppConfig(Section, frozen=True, kw_only=True):
@@ -109,6 +136,8 @@ class AppConfig(Section, frozen=True, kw_only=True):
     """Build context; default: the folder of config.toml."""
     target: str = ""
     """Stage to build; empty for the last."""
+    mode: Mode = Mode.SPLIT
+    """`legacy` serves what [legacy] builds, as before the split; `m` changes it while the console runs."""
 
 
 class LegacyConfig(Section, frozen=True, kw_only=True):
@@ -307,7 +336,9 @@ def _completed(config: Config, path: Path) -> Config:
             raise fail(f"{section}.dockerfile", str(table.dockerfile), "no such file", _RELATIVE)
         if not table.context.is_dir():
             raise fail(f"{section}.context", str(table.context), "no such folder", _RELATIVE)
-    made = {"base.image": base.reference, "app.image": f"{app.image}:latest"}
+    if app.mode is Mode.LEGACY and legacy is None:
+        raise fail("app.mode", "legacy", "there is no [legacy]", 'add [legacy] dockerfile = "Dockerfile.legacy"')
+    made = {"base.image": f"{base.image}:latest", "app.image": f"{app.image}:latest"}
     if legacy:
         made["legacy.image"] = f"{legacy.image}:latest"
     for key, reference in made.items():

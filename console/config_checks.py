@@ -14,10 +14,11 @@ from console.errors import ConfigError
 from console.places import is_place, parse_port
 
 if TYPE_CHECKING:
-    from console.config import BuildConfig, Config, RunConfig
+    from console.config import BaseConfig, BuildConfig, Config, RunConfig
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
-_VERSION = re.compile(r"@sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}")
+_VERSION = re.compile(r"@sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(?:@sha256:[0-9a-f]{64})?")
+_REPOSITORY = re.compile(r"[a-zA-Z0-9.-]+(?::[0-9]+)?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)+")
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 """A secret's or agent's id, a buildx builder's name."""
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -25,6 +26,9 @@ _PLATFORM = re.compile(r"[a-z0-9]+/[a-z0-9_]+(?:/[a-z0-9.]+)?")
 _IMAGE = re.compile(r"[\w.\-:/\[\]]+(?:@sha256:[0-9a-f]{64})?", re.ASCII)
 _PLACE_KEYS = {"cache_from": "src", "cache_to": "dest"}
 _CACHES = ("registry", "local", "inline", "gha", "s3", "azblob")
+
+
+VERSION_HINT = "use latest, 2026.11.23, @sha256:… or 2026.11.23@sha256:…"
 
 
 class _Checker:
@@ -127,6 +131,16 @@ class _Checker:
                 wanted = f"not a regular expression ({error})"
                 raise self.fail(key, pattern, wanted, "escape special characters with \\") from error
 
+    def base(self, base: BaseConfig) -> None:
+        if base.repository and not _REPOSITORY.fullmatch(base.repository):
+            hint = 'write host and name without a tag: "ghcr.io/me/app-base"'
+            raise self.fail("base.repository", base.repository, "not a repository's name", hint)
+        for command in base.check:
+            if not command or not all(command):
+                hint = 'write "python -c \'import torch\'", or ["python", "-c", "import torch"]'
+                raise self.fail("base.check", command, "not a command", hint)
+        self.inputs(base.inputs)
+
     def inputs(self, inputs: Iterable[str]) -> None:
         for pattern in inputs:
             try:
@@ -134,6 +148,11 @@ class _Checker:
             except (ValueError, NotImplementedError, IndexError) as error:
                 hint = 'write it relative to config.toml: "locks/**/*.lock", "../shared.txt"'
                 raise self.fail("base.inputs", pattern, f"not a pattern ({error})", hint) from error
+
+
+def is_version(text: str) -> bool:
+    """Whether it can be a [base] version: a tag, a digest, or both."""
+    return _VERSION.fullmatch(text) is not None
 
 
 def check_values(config: Config, path: Path) -> None:
@@ -146,9 +165,9 @@ def check_values(config: Config, path: Path) -> None:
     name, version, watch = config.project.name, config.base.version, config.watch
     if not _NAME.fullmatch(name):
         raise checker.fail("project.name", name, "not usable as an image name", "use a-z, 0-9, '.', '_' and '-'")
-    if not _VERSION.fullmatch(version):
-        raise checker.fail("base.version", version, "neither a tag nor a digest", "use latest, 2026.11.23 or @sha256:…")
-    checker.inputs(config.base.inputs)
+    if not is_version(version):
+        raise checker.fail("base.version", version, "neither a tag nor a digest", VERSION_HINT)
+    checker.base(config.base)
     checker.build(config.build)
     checker.patterns((("run.ready.log", config.run.ready.log),))
     checker.patterns(("compare.stage.match", stage.match) for stage in config.compare.stage)

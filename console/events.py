@@ -1,4 +1,4 @@
-"""What happens (events, past tense) and what the user asks for (intents).
+"""What happens: events, in the past tense. What the user asks for is in `console.intents`.
 
 The JSON names are a public contract, described in docs/events.md; a test holds that page against this module.
 Events carry no time of their own: whoever dispatches one stamps it (`Stamped.at`).
@@ -12,9 +12,9 @@ from datetime import datetime, timezone
 from enum import Enum
 from typing import Any, ClassVar
 
+from console.base_values import BaseDiff, BaseStatus, BaseVersion, HeldBase, Transfer
 from console.measurements import Comparison, Usual
 from console.model import (
-    BaseStatus,
     BatchNumber,
     BuilderInfo,
     BuildNumber,
@@ -24,6 +24,7 @@ from console.model import (
     ContainerUsage,
     ContextSummary,
     EngineInfo,
+    Mode,
     Step,
     StepFailure,
     Stream,
@@ -311,44 +312,63 @@ class BasePromoted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class BaseHeld(Event):
+    """A new base image did not become `latest`; app builds go on with the one before."""
+
+    name: ClassVar[str] = "base.held"
+    held: HeldBase
+
+
+@dataclass(frozen=True, slots=True)
+class BaseUsed(Event):
+    """App builds stand on another version from now on, because the user said so."""
+
+    name: ClassVar[str] = "base.used"
+    version: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaseVersionsListed(Event):
+    name: ClassVar[str] = "base.versions"
+    versions: tuple[BaseVersion, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BaseCompared(Event):
+    name: ClassVar[str] = "base.compared"
+    diff: BaseDiff
+
+
+@dataclass(frozen=True, slots=True)
+class BaseTransferred(Event):
+    """How far a pull or push of the base image is."""
+
+    name: ClassVar[str] = "base.transfer"
+    transfer: Transfer
+
+
+@dataclass(frozen=True, slots=True)
+class BasePruned(Event):
+    """Base versions that nobody needs were removed."""
+
+    name: ClassVar[str] = "base.pruned"
+    versions: tuple[str, ...]
+    freed_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class ModeChanged(Event):
+    """The loop makes another image from now on."""
+
+    name: ClassVar[str] = "mode.changed"
+    mode: Mode
+
+
+@dataclass(frozen=True, slots=True)
 class ComparisonUpdated(Event):
     name: ClassVar[str] = "comparison.updated"
     comparison: Comparison
-
-
-# -- intents ----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Intent:
-    """Something that the user asks for; front ends dispatch it and read the outcome from the state."""
-
-
-@dataclass(frozen=True, slots=True)
-class RebuildRequested(Intent):
-    """Build the app image now and swap the container."""
-
-
-@dataclass(frozen=True, slots=True)
-class BaseBuildRequested(Intent):
-    """Build the base image now, then the app on it."""
-
-
-@dataclass(frozen=True, slots=True)
-class LegacyRaceRequested(Intent):
-    """Build the legacy image for real, with the source as it is now."""
-
-
-@dataclass(frozen=True, slots=True)
-class CancelRequested(Intent):
-    """Stop whatever is being built."""
-
-
-@dataclass(frozen=True, slots=True)
-class PauseRequested(Intent):
-    """Stop or go on reacting to saves."""
-
-    paused: bool
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------------

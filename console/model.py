@@ -22,6 +22,10 @@ LABEL_FINGERPRINT = "io.splitdeck.fingerprint"
 """On base images: our hash of everything that the base was built from."""
 LABEL_INPUTS = "io.splitdeck.inputs"
 """On base images: JSON of input path → short hash, to tell which file made the base stale."""
+LABEL_PARENTS = "io.splitdeck.parents"
+"""On base images: JSON of image name → digest or ID, as the images were that it was built from."""
+LABEL_ARGS = "io.splitdeck.args"
+"""On base images: JSON of build argument → short hash of its value."""
 LABEL_SETTINGS = "io.splitdeck.settings"
 """On containers: our hash of the [run] settings it was created with."""
 
@@ -63,6 +67,20 @@ class Target(str, Enum):
     @property
     def track(self) -> Track:
         return Track.LEGACY if self is Target.LEGACY else Track.SPLIT
+
+
+class Mode(str, Enum):
+    """How the loop makes the image that it serves; the user may change it at any time."""
+
+    SPLIT = "split"
+    """The app image, on the base."""
+    LEGACY = "legacy"
+    """The single image, as before the split: the way back if anything is wrong with the base."""
+
+    @property
+    def target(self) -> Target:
+        """What a save builds."""
+        return Target.APP if self is Mode.SPLIT else Target.LEGACY
 
 
 class Scenario(str, Enum):
@@ -296,23 +314,6 @@ class BuilderInfo:
             case "classic", _ if engine.builder != "classic":
                 return f"{engine.identity} by the classic builder"
         return engine.identity
-
-
-@dataclass(frozen=True, slots=True)
-class BaseStatus:
-    """The base image as it stands on this engine."""
-
-    reference: str
-    present: bool
-    image_id: str = ""
-    created_at: float = 0.0
-    size_bytes: int = 0
-    fingerprint: str = ""
-    """As on the image's label; empty when someone else built it."""
-    inputs_fingerprint: str = ""
-    """Of the base's inputs as they are now; equal to `fingerprint` while nothing changed."""
-    stale_files: tuple[str, ...] = ()
-    """Inputs that changed since it was built."""
 
 
 class ContainerStatus(str, Enum):

@@ -1,4 +1,4 @@
-"""Ports and network places as they are written in config.toml."""
+"""Ports, network places and names of images as they are written in config.toml."""
 
 from __future__ import annotations
 
@@ -47,3 +47,11 @@ def is_place(text: str, scheme: str = "") -> bool:
         return parts.scheme == scheme and bool(parts.hostname) and parts.port != 0 and bool(parts.port or scheme)
     except ValueError:
         return False
+
+
+def names_registry(image: str) -> bool:
+    """Whether an image's name leads to a registry.
+
+    A name without any `/` would be an official image of the Docker Hub; ours are never that, so it exists here only.
+    """
+    return "/" in image

@@ -10,9 +10,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from console import __version__
+from console import __version__, intents
 from console import events as ev
 from console.base.versions import find_base
+from console.base_values import BaseStatus
 from console.build.backends import open_backend
 from console.build.builder import ProjectBuilder
 from console.build.last_inputs import LastInputs
@@ -30,7 +31,6 @@ from console.loop.guard import defect
 from console.model import (
     LABEL_FINGERPRINT,
     LABEL_INPUTS,
-    BaseStatus,
     BuildStatus,
     Clock,
     ContainerStatus,
@@ -129,7 +129,7 @@ class Session:
         self._store.dispatch(ev.WatchStarted(roots, files, watcher.polling))
         await controller.start()
 
-    def request(self, intent: ev.Intent) -> None:
+    def request(self, intent: intents.Intent) -> None:
         """A wish of the user; without effect until the loop runs."""
         if self._controller is not None:
             self._controller.request(intent)

@@ -27,7 +27,9 @@ _KINDS = {
     "Path | None": "path",
     "str": "text",
     "bool": "`true`, `false`",
+    "Mode": '`"split"`, `"legacy"`',
     "tuple[str, ...]": "list of texts",
+    "tuple[str | tuple[str, ...], ...]": "list of texts or lists of texts",
     "tuple[Path, ...]": "list of paths",
     "dict[str, str]": "table of texts",
 }

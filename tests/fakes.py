@@ -8,11 +8,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from console.base_values import BaseStatus
 from console.config import Config, load_config
 from console.errors import EngineUnreachableError
 from console.events import Event
 from console.measurements import Comparison, Sample, Usual
-from console.model import BaseStatus, BuildOutcome, BuildStatus, ContextSummary, Scenario, StepFailure, Target
+from console.model import BuildOutcome, BuildStatus, ContextSummary, Scenario, StepFailure, Target
 from console.run.container import Container
 from console.run.swap import SwapResult, SwapStatus
 

@@ -59,13 +59,16 @@ class Cancellation:
 
     @contextmanager
     def stopping(self, stop: Callable[[], None]) -> Iterator[None]:
-        """While the block runs, `stop` ends it: called once, on the canceller's thread, or here if it came before."""
+        """While the block runs, `stop` ends it: called once, on the canceller's thread.
+
+        Where that came before the block, `stop` is called on a thread of its own: it may wait for what the block does.
+        """
         with self._lock:
             self._stop = stop
             asked = self._asked
         try:
             if asked:
-                stop()
+                threading.Thread(target=stop, name="cancel build", daemon=True).start()
             yield
         finally:
             with self._lock:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from console import events as ev
+from console import intents
+from console.base_values import BaseStatus
 from console.config import Config
 from console.errors import EngineUnreachableError, SplitdeckError
 from console.format import paths as some_paths
@@ -22,7 +24,7 @@ from console.loop.guard import guarded
 from console.loop.plan import Plan, Situation, plan
 from console.loop.ports import AppRunner, BaseImages, Emit
 from console.loop.service import Service
-from console.model import BaseStatus, BuildOutcome, BuildStatus, ChangeBatch, Target
+from console.model import BuildOutcome, BuildStatus, ChangeBatch, Target
 
 _ENGINE_AGAIN_S = 1.0
 """Between two looks at an engine that has gone."""
@@ -128,23 +130,23 @@ class Controller:
         self._want(request, cancels=decision.cancels)
         self._check_base_if_touched(batch)
 
-    def request(self, intent: ev.Intent) -> None:
+    def request(self, intent: intents.Intent) -> None:
         """A wish of the user."""
-        if isinstance(intent, ev.RebuildRequested):
+        if isinstance(intent, intents.RebuildRequested):
             self._emit(ev.PlanMade(None, "build app", None, "asked for"))
             if self._base is not None and not self._base.present:
                 self._start_lane(Target.BASE, self._base_lane("asked for; there is no base image yet"))
             else:
                 self._want(_AppRequest("asked for"))
-        elif isinstance(intent, ev.BaseBuildRequested):
+        elif isinstance(intent, intents.BaseBuildRequested):
             self._start_lane(Target.BASE, self._base_lane("asked for"))
-        elif isinstance(intent, ev.LegacyRaceRequested):
+        elif isinstance(intent, intents.LegacyRaceRequested):
             self._race_legacy()
-        elif isinstance(intent, ev.CancelRequested):
+        elif isinstance(intent, intents.CancelRequested):
             self._wanted = None
             self._given_up.set()
             self._builds.cancel_all()
-        elif isinstance(intent, ev.PauseRequested):
+        elif isinstance(intent, intents.PauseRequested):
             self._pause(intent.paused)
 
     async def build_one(self, target: Target, *, no_cache: bool = False) -> BuildOutcome:

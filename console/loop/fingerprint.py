@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from console.base.versions import BaseImage
+from console.base_values import BaseStatus
 from console.build.context import Kind, select_files
 from console.build.dockerfile import read_dockerfile
 from console.build.recipe import LoadIgnore, recipe_for
 from console.config import Config
 from console.errors import ContextError
-from console.model import BaseStatus, Target
+from console.model import Target
 
 _LISTED_AT_MOST = 200
 """Labels are no place for thousands of names; beyond that only the fingerprint tells."""

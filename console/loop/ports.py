@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+from console.base_values import BaseStatus
 from console.events import Event
 from console.measurements import Comparison, Sample, Usual
-from console.model import BaseStatus, BuildNumber, BuildOutcome, Target
+from console.model import BuildNumber, BuildOutcome, Target
 from console.run.swap import SwapResult
 
 Emit = Callable[[Event], None]

@@ -8,9 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from console.base_values import BaseStatus
 from console.measurements import Comparison, Usual
 from console.model import (
-    BaseStatus,
     BatchNumber,
     BuilderInfo,
     BuildNumber,

@@ -13,7 +13,8 @@ from textual.driver import Driver
 from textual.drivers.linux_driver import LinuxDriver
 from textual.screen import Screen
 
-from console.events import (
+from console.format import duration, printable
+from console.intents import (
     BaseBuildRequested,
     CancelRequested,
     Intent,
@@ -21,7 +22,6 @@ from console.events import (
     PauseRequested,
     RebuildRequested,
 )
-from console.format import duration, printable
 from console.model import BuildStatus, Clock, ContainerStatus, SystemClock, Target
 from console.state.app_state import AppState
 from console.state.store import Store

@@ -10,7 +10,8 @@ import pytest
 from textual.pilot import Pilot
 from textual.widget import Widget
 
-from console.events import Event, Intent, Stamped
+from console.events import Event, Stamped
+from console.intents import Intent
 from console.state.store import Store
 from console.ui.app import ConsoleApp
 from console.ui.screens.dashboard import Dashboard

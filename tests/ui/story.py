@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from console import events as ev
+from console.base_values import BaseStatus
 from console.measurements import Comparison, StageTime, TargetCheck, TrackSummary
 from console.model import (
-    BaseStatus,
     BuilderInfo,
     BuildStatus,
     ContainerUsage,

@@ -7,6 +7,7 @@ from textual.command import CommandList, CommandPalette
 from textual.widgets._footer import FooterKey
 
 from console import events as ev
+from console import intents
 from console.ui.commands import KEYS, LOG_KEYS, ConsoleCommands
 from console.ui.screens.help import HelpScreen
 from console.ui.screens.notices import NoticesScreen
@@ -16,14 +17,14 @@ from tests.ui.conftest import Console
 @pytest.mark.parametrize(
     ("key", "intent"),
     [
-        ("r", ev.RebuildRequested()),
-        ("b", ev.BaseBuildRequested()),
-        ("l", ev.LegacyRaceRequested()),
-        ("x", ev.CancelRequested()),
-        ("p", ev.PauseRequested(paused=True)),
+        ("r", intents.RebuildRequested()),
+        ("b", intents.BaseBuildRequested()),
+        ("l", intents.LegacyRaceRequested()),
+        ("x", intents.CancelRequested()),
+        ("p", intents.PauseRequested(paused=True)),
     ],
 )
-async def test_key_becomes_an_intent(console: Console, key: str, intent: ev.Intent) -> None:
+async def test_key_becomes_an_intent(console: Console, key: str, intent: intents.Intent) -> None:
     async with console() as session:
         await session.play("building")
         await session.press(key)
@@ -34,7 +35,7 @@ async def test_p_goes_on_when_paused(console: Console) -> None:
     async with console() as session:
         await session.tell(ev.WatchPaused(paused=True))
         await session.press("p")
-        assert session.intents == [ev.PauseRequested(paused=False)]
+        assert session.intents == [intents.PauseRequested(paused=False)]
 
 
 async def test_cancel_with_nothing_to_cancel_asks_for_nothing(console: Console) -> None:
@@ -87,7 +88,7 @@ async def test_every_command_is_in_the_palette(console: Console) -> None:
         await session.press(*"race legacy", "enter")
         await session.pilot.pause()
         await session.press("enter")
-        assert session.intents == [ev.LegacyRaceRequested()]
+        assert session.intents == [intents.LegacyRaceRequested()]
 
 
 async def test_the_palette_changes_the_theme(console: Console) -> None:
@@ -118,7 +119,7 @@ async def test_the_footer_is_clickable(console: Console, size: tuple[int, int]) 
         assert key.tooltip
         await session.pilot.click(key)
         await session.pilot.pause()
-        assert session.intents == [ev.RebuildRequested()]
+        assert session.intents == [intents.RebuildRequested()]
 
 
 async def test_keys_can_be_given_others(console: Console) -> None:
@@ -126,7 +127,7 @@ async def test_keys_can_be_given_others(console: Console) -> None:
         await session.press("r")
         assert session.intents == []
         await session.press("f5")
-        assert session.intents == [ev.RebuildRequested()]
+        assert session.intents == [intents.RebuildRequested()]
 
 
 async def test_a_theme_that_does_not_exist_is_no_reason_to_fail(console: Console) -> None:

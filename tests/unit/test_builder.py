@@ -106,13 +106,21 @@ async def test_a_cancel_reaches_the_build(bench: Bench) -> None:
 
 
 def test_a_cancel_that_comes_before_the_build_can_be_stopped_stops_it_then() -> None:
-    stopped: list[str] = []
+    stopped, over = threading.Event(), threading.Event()
+    calls: list[str] = []
+
+    def stop() -> None:  # as the tar's: asks until the build is over, which it is only after the block
+        calls.append("stop")
+        stopped.set()
+        assert over.wait(DEADLINE_S)
+
     cancellation = Cancellation()
     cancellation.cancel()
-    with cancellation.stopping(lambda: stopped.append("now")):
-        assert stopped == ["now"]
+    with cancellation.stopping(stop):
+        assert stopped.wait(DEADLINE_S)
+    over.set()
     cancellation.cancel()
-    assert stopped == ["now"]
+    assert calls == ["stop"]
 
 
 async def test_a_cancel_that_nobody_asked_for_is_a_failure(bench: Bench) -> None:

@@ -318,9 +318,37 @@ def test_no_two_images_have_one_name(project: Path, text: str, told: str) -> Non
     assert told in refused(project, MINIMAL + text).message
 
 
-def test_images_that_differ_in_their_tag_are_two(project: Path) -> None:
-    text = MINIMAL.replace("[app]", "image = 'shop'\nversion = 'base'\n[app]\nimage = 'shop'")
-    assert load(project, text).base.reference == "shop:base"
+def test_the_base_has_its_name_for_itself_because_its_versions_are_tags_of_it(project: Path) -> None:
+    text = MINIMAL.replace("[app]", "image = 'shop'\nversion = '2026.11.23'\n[app]\nimage = 'shop'")
+    assert "app.image = 'shop': the same image as base.image" in refused(project, text).message
+
+
+HERE = "image = 'base'\nrepository = 'here:5000/me/base'"
+DIGEST = "@sha256:" + "a" * 64
+
+
+@pytest.mark.parametrize(
+    ("keys", "reference", "remote"),
+    [
+        ("", "my-shop-base:latest", ""),
+        ("image = 'me/base'", "me/base:latest", "me/base"),
+        (f"{HERE}\nversion = '2026.11.23'", "base:2026.11.23", "here:5000/me/base"),
+        (f"{HERE}\nversion = '{DIGEST}'", f"here:5000/me/base{DIGEST}", "here:5000/me/base"),
+        (f"version = '2026.11.23{DIGEST}'", f"my-shop-base:2026.11.23{DIGEST}", ""),
+    ],
+)
+def test_a_digest_is_looked_up_in_the_repository(project: Path, keys: str, reference: str, remote: str) -> None:
+    base = load(project, MINIMAL.replace("[app]", f"{keys}\n[app]")).base
+    assert (base.reference, base.remote) == (reference, remote)
+
+
+def test_the_loop_cannot_serve_a_legacy_image_that_nothing_builds(project: Path) -> None:
+    assert "app.mode = 'legacy'" in refused(project, MINIMAL + 'mode = "legacy"\n').message
+
+
+@pytest.mark.parametrize("check", ["['']", "[[]]", "[['python', '']]"])
+def test_an_empty_check_is_none(project: Path, check: str) -> None:
+    assert "base.check" in refused(project, MINIMAL.replace("[app]", f"check = {check}\n[app]")).message
 
 
 @pytest.mark.parametrize("version", ["a b", "@sha256:12", "v1:2", "-x"])

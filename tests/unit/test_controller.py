@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from console import events as ev
+from console import intents
 from console.errors import ContextError, EngineUnreachableError
 from console.loop.builds import Builds, Identity
 from console.loop.controller import Controller
@@ -233,7 +234,7 @@ async def test_a_build_that_was_cut_off_can_be_cancelled(bench: Bench) -> None:
     bench.base.away = True
     bench.builder.fail_to_begin(Target.APP, LOST)
     await bench.settle()
-    bench.controller.request(ev.CancelRequested())
+    bench.controller.request(intents.CancelRequested())
     bench.base.away = False
     await asyncio.sleep(0.02)
     assert not bench.builder.running(Target.APP)
@@ -244,7 +245,7 @@ async def test_a_build_that_was_cut_off_can_be_cancelled(bench: Bench) -> None:
 @pytest.mark.usefixtures("_soon")
 @pytest.mark.parametrize("target", [Target.APP, Target.BASE])
 async def test_a_build_that_always_loses_the_engine_is_given_up_and_told(bench: Bench, target: Target) -> None:
-    bench.controller.request(ev.RebuildRequested() if target is Target.APP else ev.BaseBuildRequested())
+    bench.controller.request(intents.RebuildRequested() if target is Target.APP else intents.BaseBuildRequested())
     before = len(bench.builder.started)
     for number in range(1, 4):
         await seconds(lambda: bench.builder.running(target))
@@ -261,7 +262,7 @@ async def test_a_build_that_always_loses_the_engine_is_given_up_and_told(bench: 
 
 @pytest.mark.usefixtures("_soon")
 async def test_a_base_build_that_lost_the_engine_is_done_again(bench: Bench) -> None:
-    bench.controller.request(ev.BaseBuildRequested())
+    bench.controller.request(intents.BaseBuildRequested())
     await bench.until(lambda: bench.builder.running(Target.BASE))
     bench.base.away = True
     bench.builder.fail_to_begin(Target.BASE, LOST)
@@ -397,7 +398,7 @@ async def test_a_base_input_saved_during_the_base_build_is_built_again(parts: Ca
 
 
 async def test_an_app_save_does_not_cancel_a_base_build(bench: Bench) -> None:
-    bench.controller.request(ev.BaseBuildRequested())
+    bench.controller.request(intents.BaseBuildRequested())
     await bench.until(lambda: bench.builder.running(Target.BASE))
     bench.save("app.py")
     await bench.finish("image 2")
@@ -418,7 +419,7 @@ async def test_a_stale_base_is_told_with_its_files(bench: Bench) -> None:
 
 
 async def test_the_legacy_race_runs_beside_and_is_marked(bench: Bench) -> None:
-    bench.controller.request(ev.LegacyRaceRequested())
+    bench.controller.request(intents.LegacyRaceRequested())
     await bench.until(lambda: bench.builder.running(Target.LEGACY))
     bench.save("app.py")
     await bench.finish("image 2")
@@ -433,12 +434,12 @@ async def test_the_legacy_race_runs_beside_and_is_marked(bench: Bench) -> None:
 
 
 async def test_paused_saves_are_served_after_the_pause(bench: Bench) -> None:
-    bench.controller.request(ev.PauseRequested(True))
+    bench.controller.request(intents.PauseRequested(True))
     bench.save("a.py")
     bench.save("b.py")
     await bench.settle()
     assert not bench.builder.running(Target.APP)
-    bench.controller.request(ev.PauseRequested(False))
+    bench.controller.request(intents.PauseRequested(False))
     await bench.finish("image 2")
     started = bench.last(ev.BuildStarted)
     assert isinstance(started, ev.BuildStarted)
@@ -449,7 +450,7 @@ async def test_paused_saves_are_served_after_the_pause(bench: Bench) -> None:
 async def test_cancel_leaves_what_runs(bench: Bench) -> None:
     bench.save("app.py")
     await bench.until(lambda: bench.builder.running(Target.APP))
-    bench.controller.request(ev.CancelRequested())
+    bench.controller.request(intents.CancelRequested())
     await bench.settle()
     assert not bench.builder.running(Target.APP)
     assert bench.runner.swaps == ["image 1"]

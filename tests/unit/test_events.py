@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 
 from console import events as ev
+from console.base_values import BaseStatus
 from console.events import Stamped, iso_time, to_json
 from console.measurements import Comparison, OtherMeasurement, StageTime, TargetCheck, TrackSummary, Usual, UsualStep
 from console.model import (
-    BaseStatus,
     BuilderInfo,
     BuildStatus,
     BuildWarning,
