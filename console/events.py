@@ -1,16 +1,13 @@
 """What happens: events, in the past tense. What the user asks for is in `console.intents`.
 
-The JSON names are a public contract, described in docs/events.md; a test holds that page against this module.
-Events carry no time of their own: whoever dispatches one stamps it (`Stamped.at`).
+Names and fields are a public contract, described in docs/events.md; a test holds that page against this module.
+`console.event_json` writes them. Events carry no time of their own: whoever dispatches one stamps it (`Stamped.at`).
 """
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass, fields, is_dataclass
-from datetime import datetime, timezone
-from enum import Enum
-from typing import Any, ClassVar
+from dataclasses import dataclass
+from typing import ClassVar
 
 from console.base_values import BaseDiff, BaseStatus, BaseVersion, HeldBase, Transfer
 from console.measurements import Comparison, Usual
@@ -39,10 +36,6 @@ class Event:
 
     name: ClassVar[str] = ""
 
-    def payload(self) -> dict[str, Any]:
-        """The fields as JSON values, keys as documented."""
-        return {item.name.rstrip("_"): _jsonable(item.name, getattr(self, item.name)) for item in fields(self)}
-
 
 @dataclass(frozen=True, slots=True)
 class LogEvent(Event):
@@ -50,9 +43,6 @@ class LogEvent(Event):
 
     stream: Stream
     lines: tuple[str, ...]
-
-    def payload(self) -> dict[str, Any]:
-        return {key: value for key, value in Event.payload(self).items() if key != "lines"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,22 +197,6 @@ class BuildFinished(Event):
     causes: tuple[Cause, ...] = ()
     """Why each step that was run did not come from the cache."""
 
-    def payload(self) -> dict[str, Any]:
-        public = Event.payload(self)
-        public["steps"] = [
-            {
-                "name": step.name,
-                "stage": step.stage,
-                "cached": step.cached,
-                "status": step.status.value,
-                "started_at": None if step.started_at is None else iso_time(step.started_at),
-                "duration_ms": round(step.duration_ms, 3),
-                "exact": step.exact,
-            }
-            for step in self.steps
-        ]
-        return public
-
 
 # -- the container ----------------------------------------------------------------------------------------------------
 
@@ -369,37 +343,3 @@ class ModeChanged(Event):
 class ComparisonUpdated(Event):
     name: ClassVar[str] = "comparison.updated"
     comparison: Comparison
-
-
-# -- JSON -------------------------------------------------------------------------------------------------------------
-
-
-def iso_time(at: float) -> str:
-    """A moment (seconds since 1970) as the JSON events carry it: UTC, microseconds, `Z`."""
-    return datetime.fromtimestamp(at, tz=timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-
-
-_MOMENTS = frozenset({"saved_at", "started_at", "created_at", "last_at"})
-
-
-def to_json(stamped: Stamped) -> list[str]:
-    """One JSON object per line: a log event gives one per log line, every other event one."""
-    event = stamped.event
-    head = {"event": event.name, "at": iso_time(stamped.at), **event.payload()}
-    if isinstance(event, LogEvent):
-        return [json.dumps({**head, "text": line}) for line in event.lines]
-    return [json.dumps(head)]
-
-
-def _jsonable(key: str, value: Any) -> Any:
-    if isinstance(value, Enum):
-        return value.value
-    if isinstance(value, float):
-        if key in _MOMENTS:
-            return iso_time(value) if value else None  # 0 stands for "unknown"
-        return round(value, 3)
-    if isinstance(value, (tuple, list)):
-        return [_jsonable(key, item) for item in value]
-    if is_dataclass(value) and not isinstance(value, type):
-        return {item.name: _jsonable(item.name, getattr(value, item.name)) for item in fields(value)}
-    return value

@@ -11,10 +11,24 @@ from contextlib import suppress
 from typing import TextIO
 
 from console import events as ev
-from console.events import Stamped, to_json
+from console.base_values import PackageChange, Transfer, TransferStatus
+from console.event_json import to_json
+from console.events import Stamped
 from console.format import clock_time, duration, paths, percent, plural, printable, short_id, size, speedup
 from console.measurements import Comparison
 from console.model import BuildStatus, BuildWarning, ContextSummary, Step, StepStatus, Target
+from console.state.base_words import (
+    NAMED,
+    change_words,
+    diff_words,
+    direction_words,
+    held_command,
+    held_words,
+    in_order,
+    mode_words,
+    pruned_words,
+    transfer_outcome,
+)
 from console.state.outlook import WORTH_TELLING_MS, build_outlook
 from console.state.store import Store
 from console.state.words import (
@@ -72,6 +86,8 @@ class PlainFrontEnd:
         self._app_lines: deque[str] = deque(maxlen=200)
         """What the app said last; a container that failed to start ends with lines that may have been told already."""
         self._compared: Comparison | None = None
+        self._told_transfer: tuple[str, str, int] | None = None
+        """Direction, reference and attempt of the transfer under way."""
         self._on_broken = on_broken
         self._unsubscribe: Callable[[], None] | None = store.subscribe(self._take)
 
@@ -139,6 +155,12 @@ class PlainFrontEnd:
                 return self._warning(event)
             case ev.BuildFinished():
                 return [self._finished(event), *_causes(event)]
+            case ev.BaseHeld(held):
+                majors = held.majors if len(held.majors) > NAMED else ()
+                return [f"! the new base image {held_words(held)}", *map(_change, majors), held_command(held)]
+            case ev.BaseCompared(diff):
+                head = f"base {printable(diff.before)} → {printable(diff.after)}: {diff_words(diff)}"
+                return [head, *(_change(change) for change in in_order(diff.changes))]
         text = self._text(event)
         return [] if text is None else [text]
 
@@ -175,6 +197,14 @@ class PlainFrontEnd:
                 return f"the base image is stale: {paths(files)}"
             case ev.BasePromoted(version):
                 return f"the base is {version} now"
+            case ev.BaseUsed(version, reason):
+                return f"app builds stand on base {version} now{f': {reason}' if reason else ''}"
+            case ev.BaseTransferred(transfer):
+                return self._transfer(transfer)
+            case ev.BasePruned():
+                return pruned_words(event.versions, event.freed_bytes)
+            case ev.ModeChanged(mode):
+                return mode_words(mode)
             case ev.ComparisonUpdated(comparison):
                 return self._comparison(comparison)
         return None
@@ -213,6 +243,19 @@ class PlainFrontEnd:
                 parts.append(f"{size(build.context.sent_bytes)} sent")
             parts.append(outlook_words(build_outlook(build)))
         return ", ".join(filter(None, parts))
+
+    def _transfer(self, transfer: Transfer) -> str | None:
+        """That it begins, or begins again, and how it ends; what is between is for a screen."""
+        before, this = self._told_transfer, (transfer.direction, transfer.reference, transfer.attempt)
+        if transfer.status is not TransferStatus.RUNNING:
+            self._told_transfer = None
+            return transfer_outcome(transfer)
+        if this == before:
+            return None
+        self._told_transfer = this
+        again = f" again, attempt {transfer.attempt}" if transfer.attempt > 1 else ""
+        why = f": {transfer.message}" if again and transfer.message else ""
+        return f"{direction_words(transfer)} {transfer.reference}{again}{why}"
 
     def _comparison(self, comparison: Comparison) -> str | None:
         before, self._compared = self._compared, comparison
@@ -259,6 +302,10 @@ def _causes(event: ev.BuildFinished) -> list[str]:
         return [f"#{event.build} {why_line(event.causes)}"]
     exact = all(step.exact for step in event.steps)
     return [f"#{event.build} {cause_line(cause, exact=exact)}" for cause in telling_causes(event.causes)]
+
+
+def _change(change: PackageChange) -> str:
+    return f"  {change.manager} {change_words(change)}{' (major)' if change.major else ''}"
 
 
 def _ready(event: ev.ContainerReady) -> str:

@@ -29,8 +29,6 @@ from console.loop.controller import Controller
 from console.loop.fingerprint import BaseInputs, read_base_inputs, status_of
 from console.loop.guard import defect
 from console.model import (
-    LABEL_FINGERPRINT,
-    LABEL_INPUTS,
     BuildStatus,
     Clock,
     ContainerStatus,
@@ -204,7 +202,7 @@ class TrackedBase:
         if target is not Target.BASE:
             return {}
         inputs = read_base_inputs(self._config, load_ignore)
-        return {LABEL_FINGERPRINT: inputs.fingerprint, LABEL_INPUTS: inputs.label()}
+        return inputs.labels()
 
     def close(self) -> None:
         """Lets the thread end."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from console.base_values import BaseStatus
+from console.base_values import BaseDiff, BaseStatus, BaseVersion, Transfer
 from console.measurements import Comparison, Usual
 from console.model import (
     BatchNumber,
@@ -21,6 +21,7 @@ from console.model import (
     ContainerUsage,
     ContextSummary,
     EngineInfo,
+    Mode,
     Step,
     StepFailure,
     Target,
@@ -99,6 +100,8 @@ class PipelineView:
     phase: str = "idle"
     """`idle`, `build`, `swap`, `ready` (probing), `served`, `failed`, `cancelled`."""
     phase_started_at: float | None = None
+    build: BuildNumber | None = None
+    """The build that is followed; None until one begins."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,6 +114,8 @@ class ContainerView:
     image_id: str = ""
     address: str = ""
     build: BuildNumber | None = None
+    target: Target | None = None
+    """Which image it is made from; None where no build of this session made it."""
     batch: BatchNumber | None = None
     saved_at: float | None = None
     """When the save that it serves was made; None for one that no save led to."""
@@ -124,6 +129,20 @@ class ContainerView:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class BasesView:
+    """What the user asked about base images: which there are, how they differ, what comes or goes."""
+
+    versions: tuple[BaseVersion, ...] | None = None
+    """Those on this engine, newest first; None until somebody looked."""
+    diffs: tuple[BaseDiff, ...] = ()
+    """What was compared, newest last."""
+    transfer: Transfer | None = None
+    """The one under way, or the last one."""
+    transfer_started_at: float = 0.0
+    """Seconds since 1970."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Notice:
     """An error or a remark for the user."""
 
@@ -131,6 +150,8 @@ class Notice:
     message: str
     hint: str = ""
     severity: Severity = "error"
+    about: str = ""
+    """What may settle it, so that it goes: `base.stale`, `base.held`."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -143,6 +164,8 @@ class AppState:
     engine: EngineInfo | None = None
     builder: BuilderInfo | None = None
     base: BaseStatus | None = None
+    bases: BasesView = field(default_factory=BasesView)
+    mode: Mode = Mode.SPLIT
     watch: WatchView = field(default_factory=WatchView)
     pipeline: PipelineView = field(default_factory=PipelineView)
     app_build: BuildView | None = None
@@ -166,9 +189,15 @@ class AppState:
         """The build with a number, if it is the newest of its target."""
         return next((view for view in map(self.build_of, Target) if view is not None and view.number == number), None)
 
+    @property
+    def followed_build(self) -> BuildView | None:
+        """The build of what the pipeline shows."""
+        number = self.pipeline.build
+        return None if number is None else self.build_numbered(number)
+
     def is_newest_save(self, view: BuildView) -> bool:
-        """Whether an app build is of what the pipeline shows, and not of a save that a newer one has overtaken."""
-        return view.target is Target.APP and view.batch == self.pipeline.batch
+        """Whether a build is of what the pipeline shows, and not of a save that a newer one has overtaken."""
+        return view.number == self.pipeline.build
 
     def saved_at(self, batch: BatchNumber | None) -> float | None:
         """When a batch was saved; None for no batch and for one long gone."""
@@ -180,9 +209,10 @@ class AppState:
         if not self.saves:
             return False
         newest, saved_at = self.saves[-1]
-        container, build = self.container, self.app_build
+        container = self.container
         if container.batch is not None:
             return newest != container.batch
-        if build is not None and build.number == container.build:
+        build = None if container.build is None else self.build_numbered(container.build)
+        if build is not None:
             return saved_at > build.started_at
         return container.since is None or saved_at > container.since

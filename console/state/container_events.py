@@ -14,15 +14,16 @@ def container_started(state: AppState, event: ev.ContainerStarted, at: float) ->
     again = event.build == before.build and event.image_id == before.image_id
     build = None if event.build is None else state.build_numbered(event.build)
     served = state.served
-    reason = before.reason if again else served.reason if served is not None and served.build == event.build else ""
+    known = before if again else served if served is not None and served.build == event.build else None
     view = ContainerView(
         ContainerStatus.STARTING,
         event.container,
         event.container_name,
         event.image_id,
         build=event.build,
+        target=build.target if build is not None else None if known is None else known.target,
         saved_at=None if build is None else state.saved_at(build.batch),
-        reason=reason if build is None else build.reason,
+        reason=build.reason if build is not None else "" if known is None else known.reason,
         since=at,
         rolled_back=before.rolled_back if again else "",
     )
@@ -40,6 +41,7 @@ def container_ready(state: AppState, event: ev.ContainerReady, at: float) -> App
     saved_at = event.saved_at or state.saved_at(batch) or (served.saved_at if served is not None and known else None)
     # After a failed overlapping swap the container before answers on, without having been started again.
     kept = served is not None and served.container == event.container
+    image_of = served if served is not None and known else state.container
     container = replace(
         served if served is not None and kept else state.container,
         status=ContainerStatus.READY,
@@ -48,13 +50,13 @@ def container_ready(state: AppState, event: ev.ContainerReady, at: float) -> App
         build=event.build,
         batch=batch,
         saved_at=saved_at,
-        reason=served.reason if served is not None and known else state.container.reason,
+        target=image_of.target,
+        reason=image_of.reason,
         since=at,
         exit_code=None,
     )
     state = replace(state, container=container, served=container)
-    build = state.app_build
-    newest = build is not None and event.build == build.number and state.is_newest_save(build)
+    newest = event.build is not None and event.build == state.pipeline.build
     if state.pipeline.phase in {"swap", "ready"} and newest:
         state = replace(state, pipeline=_served(state.pipeline, event, at))
     if event.detect_ms is not None and event.build_ms is not None:

@@ -10,9 +10,9 @@ from dataclasses import replace
 from typing import Any
 
 from console import events as ev
-from console.format import paths
 from console.model import BuildStatus, BuildWarning, Step, StepKind, Target
-from console.state.app_state import AppState, BuildView, Notice, PipelineView, Severity, WatchView
+from console.state import base_events
+from console.state.app_state import AppState, BuildView, PipelineView, WatchView
 from console.state.container_events import (
     container_exited,
     container_measured,
@@ -20,9 +20,8 @@ from console.state.container_events import (
     container_rolled_back,
     container_started,
 )
+from console.state.notices import noticed
 
-_NOTICES_KEPT = 50
-_STALE = "the base image is stale: "
 _SAVES_KEPT = 50
 _PHASE_AFTER = {BuildStatus.OK: "swap", BuildStatus.CANCELLED: "cancelled"}
 _KINDS = (StepKind.INTERNAL, StepKind.INSTRUCTION, StepKind.EXPORT)
@@ -48,7 +47,7 @@ def _builder_chosen(state: AppState, event: ev.BuilderChosen, at: float) -> AppS
     state = replace(state, builder=builder)
     if not builder.limits or (before is not None and before.limits == builder.limits):
         return state
-    return _noticed(
+    return noticed(
         state, at, f"{builder.backend} builds the images: {builder.reason}", " ".join(builder.limits), "information"
     )
 
@@ -63,11 +62,7 @@ def _watch_paused(state: AppState, event: ev.WatchPaused, at: float) -> AppState
 
 
 def _error(state: AppState, event: ev.ErrorOccurred, at: float) -> AppState:
-    return _noticed(state, at, event.message, event.hint)
-
-
-def _noticed(state: AppState, at: float, message: str, hint: str = "", severity: Severity = "error") -> AppState:
-    return replace(state, notices=(*state.notices[1 - _NOTICES_KEPT :], Notice(at, message, hint, severity)))
+    return noticed(state, at, event.message, event.hint)
 
 
 def _change_detected(state: AppState, event: ev.ChangeDetected, at: float) -> AppState:
@@ -93,7 +88,7 @@ def _build_started(state: AppState, event: ev.BuildStarted, at: float) -> AppSta
         known = told.union(before.warnings)
     view = BuildView(event.build, event.target, event.image, event.reason, at, event.batch, known_warnings=known)
     state = _with_build(state, view)
-    if event.target is not Target.APP:
+    if event.target is not state.mode.target:
         return state
     pipeline = state.pipeline
     if event.batch is None:
@@ -115,6 +110,7 @@ def _build_started(state: AppState, event: ev.BuildStarted, at: float) -> AppSta
             save_to_ready_ms=None,
             phase="build",
             phase_started_at=at,
+            build=event.build,
         ),
     )
 
@@ -196,28 +192,6 @@ def _build_finished(state: AppState, event: ev.BuildFinished, at: float) -> AppS
     return state
 
 
-def _base_checked(state: AppState, event: ev.BaseChecked, at: float) -> AppState:
-    return replace(state, base=event.base)
-
-
-def _base_stale(state: AppState, event: ev.BaseStale, at: float) -> AppState:
-    if state.base is not None:
-        state = replace(state, base=replace(state.base, stale_files=event.files))
-    return _noticed(
-        state,
-        at,
-        f"{_STALE}{paths(event.files)} changed",
-        "press b to build it",
-        "warning",
-    )
-
-
-def _base_promoted(state: AppState, event: ev.BasePromoted, at: float) -> AppState:
-    current = tuple(notice for notice in state.notices if not notice.message.startswith(_STALE))
-    state = replace(state, notices=current)
-    return _noticed(state, at, f"base {event.version} built", severity="information")
-
-
 def _comparison_updated(state: AppState, event: ev.ComparisonUpdated, at: float) -> AppState:
     return replace(state, comparison=event.comparison)
 
@@ -247,8 +221,15 @@ _HANDLERS: dict[type[ev.Event], Callable[[AppState, Any, float], AppState]] = {
     ev.ContainerExited: container_exited,
     ev.ContainerRolledBack: container_rolled_back,
     ev.ContainerMeasured: container_measured,
-    ev.BaseChecked: _base_checked,
-    ev.BaseStale: _base_stale,
-    ev.BasePromoted: _base_promoted,
+    ev.BaseChecked: base_events.base_checked,
+    ev.BaseStale: base_events.base_stale,
+    ev.BasePromoted: base_events.base_promoted,
+    ev.BaseHeld: base_events.base_held,
+    ev.BaseUsed: base_events.base_used,
+    ev.BaseVersionsListed: base_events.base_versions_listed,
+    ev.BaseCompared: base_events.base_compared,
+    ev.BaseTransferred: base_events.base_transferred,
+    ev.BasePruned: base_events.base_pruned,
+    ev.ModeChanged: base_events.mode_changed,
     ev.ComparisonUpdated: _comparison_updated,
 }

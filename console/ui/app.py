@@ -19,14 +19,16 @@ from console.intents import (
     CancelRequested,
     Intent,
     LegacyRaceRequested,
+    ModeRequested,
     PauseRequested,
     RebuildRequested,
 )
-from console.model import BuildStatus, Clock, ContainerStatus, SystemClock, Target
+from console.model import BuildStatus, Clock, ContainerStatus, Mode, SystemClock, Target
 from console.state.app_state import AppState
 from console.state.store import Store
 from console.ui import theme as own_theme
-from console.ui.commands import KEYS, LOG_KEYS, ConsoleCommands
+from console.ui.commands import BASE_KEYS, KEYS, LOG_KEYS, ConsoleCommands
+from console.ui.questions import mode_question
 from console.ui.screens.dashboard import Dashboard
 from console.ui.terminal import LastingDriver
 
@@ -42,7 +44,8 @@ class ConsoleApp(App[None]):
         clock: Where the time on the screen comes from.
         theme: One of Textual's or our own; ours, with a word about it, where the name means nothing.
         keys: Other keys for commands, by the ids in `console.ui.commands`.
-        can_race: Whether the project has a legacy Dockerfile to race against.
+        can_race: Whether the project has a legacy Dockerfile, to race against or to go back to.
+        remote: Where the base image is published to and pulled from; empty where there is no registry.
     """
 
     TITLE = "splitdeck"
@@ -65,17 +68,20 @@ class ConsoleApp(App[None]):
         theme: str = own_theme.NAME,
         keys: Mapping[str, str] | None = None,
         can_race: bool = True,
+        remote: str = "",
     ) -> None:
         clock = clock or SystemClock()
         self._store = store
+        self._clock = clock
         self._dispatch = dispatch
         self._shown_title = ""
         self._can_race = can_race
+        self._remote = remote
         super().__init__()
         self.register_theme(own_theme.THEME)
         self._refused_theme = "" if theme in self.available_themes else theme
         self.theme = own_theme.NAME if self._refused_theme else theme
-        known = {command.id for command in (*KEYS, *LOG_KEYS)}
+        known = {command.id for command in (*KEYS, *LOG_KEYS, *BASE_KEYS)}
         self._refused_keys = sorted(set(keys or ()) - known)
         self.set_keymap({name: key for name, key in (keys or {}).items() if name in known})
         self.add_mode("dashboard", lambda: Dashboard(store, clock, can_race=can_race))
@@ -93,7 +99,9 @@ class ConsoleApp(App[None]):
         yield SystemCommand("Save a screenshot", "As an SVG file", lambda: self.set_timer(0.1, self.deliver_screenshot))
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
-        return self._can_race if action == "race_legacy" else super().check_action(action, parameters)
+        if action == "race_legacy":
+            return self._can_race and self._store.state.mode is Mode.SPLIT
+        return self._can_race if action == "change_mode" else super().check_action(action, parameters)
 
     # -- intents -----------------------------------------------------------------------------------
 
@@ -105,6 +113,22 @@ class ConsoleApp(App[None]):
 
     def action_race_legacy(self) -> None:
         self._dispatch(LegacyRaceRequested())
+
+    def action_base_panel(self) -> None:
+        from console.ui.screens.base import BaseScreen
+
+        self.push_screen(BaseScreen(self._store, self._clock, self._dispatch, remote=self._remote))
+
+    def action_change_mode(self) -> None:
+        from console.ui.screens.confirm import ConfirmScreen
+
+        mode = Mode.LEGACY if self._store.state.mode is Mode.SPLIT else Mode.SPLIT
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                self._dispatch(ModeRequested(mode))
+
+        self.push_screen(ConfirmScreen(mode_question(self._store.state, mode)), decided)
 
     def action_cancel_build(self) -> None:
         builds = map(self._store.state.build_of, Target)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
+from textual.actions import parse
 from textual.binding import Binding
 from textual.command import DiscoveryHit, Hit, Hits, Provider
 
 from console.model import Target
+
+Room = Literal["narrow", "normal", "wide"]
+"""As the app's horizontal breakpoints call them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +33,8 @@ class Command:
     """A short sentence, for the palette."""
     meaning: str
     """What it does, for tooltips and help."""
-    minor: bool = False
-    """Left out of a narrow footer."""
+    room: Room = "narrow"
+    """The narrowest screen whose footer has it."""
     shown: bool = True
     """Whether the footer shows it at all."""
 
@@ -45,10 +50,18 @@ KEYS = (
     ),
     Command("base", "b", "app.build_base", "base", "Build the base image", "Build the base image, then the app on it"),
     Command(
+        "versions",
+        "v",
+        "app.base_panel",
+        "versions",
+        "Open the base panel",
+        "Versions of the base image: what they differ in, use another, roll back, pull, publish",
+    ),
+    Command(
         "race",
         "l",
         "app.race_legacy",
-        "race legacy",
+        "race",
         "Race the legacy build",
         "Build the legacy image for real, with the source as it is now",
     ),
@@ -68,6 +81,15 @@ KEYS = (
         "Pause, or go on",
         "Stop reacting to saves, or go on reacting to them",
     ),
+    Command(
+        "mode",
+        "m",
+        "app.change_mode",
+        "mode",
+        "Switch between split and legacy mode",
+        "Serve the single image of [legacy] in place of the app image, or go back; asks first",
+        room="normal",
+    ),
     Command("search", "slash", "search", "search", "Search the log", "Search the focused log, or the app's"),
     Command(
         "focus",
@@ -76,7 +98,7 @@ KEYS = (
         "focus",
         "Focus the next panel",
         "Go to the next panel; shift+tab to the one before",
-        minor=True,
+        room="wide",
     ),
     Command(
         "zoom",
@@ -85,10 +107,16 @@ KEYS = (
         "zoom",
         "Maximise the focused panel, or go back",
         "Give the focused panel the whole screen, or take it back",
-        minor=True,
+        room="normal",
     ),
     Command(
-        "build", "t", "next_build", "build", "Show the next build", "Show another build: app, base, legacy", minor=True
+        "build",
+        "t",
+        "next_build",
+        "build",
+        "Show the next build",
+        "Show another build: app, base, legacy",
+        room="normal",
     ),
     Command(
         "notices",
@@ -97,12 +125,76 @@ KEYS = (
         "notices",
         "Show all notices",
         "Read every error and remark of this session",
-        minor=True,
+        room="normal",
     ),
     Command("help", "question_mark", "help", "help", "Show the help", "What the keys and the words mean"),
     Command("quit", "q", "app.quit", "quit", "Quit", "Leave the console"),
 )
 """The commands that have a key on the dashboard, as the footer shows them."""
+
+BASE_KEYS = (
+    Command(
+        "base.use",
+        "enter,u",
+        "use_version",
+        "use",
+        "Use this base version",
+        "Let app builds stand on the selected version and write that to config.toml; asks first",
+    ),
+    Command(
+        "base.rollback",
+        "R",
+        "roll_back",
+        "roll back",
+        "Roll the base back",
+        "Let app builds stand on the version before the present one; asks first",
+    ),
+    Command("base", "b", "app.build_base", "build", "Build the base image", "Build the base image, then the app on it"),
+    Command(
+        "base.approve",
+        "a",
+        "approve",
+        "approve",
+        "Approve the held base image",
+        "Take the new base image with the major updates that it brings",
+    ),
+    Command(
+        "base.pull",
+        "g",
+        "pull",
+        "pull",
+        "Pull the base image",
+        "Get the registry's base image, and take it if it passes its check",
+    ),
+    Command(
+        "base.publish",
+        "P",
+        "publish",
+        "publish",
+        "Publish the base image",
+        "Push the present base image to its registry; asks first",
+    ),
+    Command(
+        "base.diff",
+        "d",
+        "compare",
+        "diff",
+        "Compare this base version",
+        "Tell what the selected version and the present one do not have alike",
+    ),
+    Command(
+        "base.prune",
+        "x",
+        "prune",
+        "prune",
+        "Prune base versions",
+        "Remove the base images that nobody needs; asks first",
+        room="normal",
+    ),
+    Command("base.help", "question_mark", "help", "help", "Show the help", "What the keys and the words mean"),
+    Command("base.close", "escape,v,q", "close", "back", "Close the base panel", "Back to the dashboard"),
+)
+"""The commands of the base panel."""
 
 LOG_KEYS = (
     Command("log.follow", "end", "follow", "follow", "Follow the log", "Go to the end of the log and follow it again"),
@@ -126,7 +218,7 @@ SHOW_BUILDS = tuple(
 
 
 class ConsoleCommands(Provider):
-    """The palette's entries: everything that has a key, and a few things that have none."""
+    """The palette's entries: what the screen's `PALETTE` has, which is everything with a key and a bit more."""
 
     async def discover(self) -> Hits:
         for command in self._commands():
@@ -144,9 +236,12 @@ class ConsoleCommands(Provider):
                 yield Hit(score, matcher.highlight(title), run, help=command.meaning)
 
     def _commands(self) -> Iterator[Command]:
-        if not self.screen.is_modal:
-            possible = self.app.check_action("race_legacy", ())
-            yield from (command for command in (*KEYS, *LOG_KEYS, *SHOW_BUILDS) if possible or command.id != "race")
+        offered: tuple[Command, ...] = getattr(self.screen, "PALETTE", ())
+        yield from (command for command in offered if self._makes_sense(command))
+
+    def _makes_sense(self, command: Command) -> bool:
+        namespace, name, parameters = parse(command.action)
+        return (self.app if namespace == "app" else self.screen).check_action(name, parameters) is not False
 
     def _display(self, command: Command) -> str:
         key = key_names(command)

@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 import pytest
 from textual.pilot import Pilot
 from textual.widget import Widget
+from textual.widgets._footer import FooterKey
 
 from console.events import Event, Stamped
 from console.intents import Intent
 from console.state.store import Store
 from console.ui.app import ConsoleApp
+from console.ui.screens.base import BaseScreen
 from console.ui.screens.dashboard import Dashboard
 from console.ui.widgets.log_view import LogView
 from console.ui.widgets.panel import Panel
+from console.ui.widgets.rows import RowsView
 from console.ui.widgets.steps import StepsView
 from tests.ui.story import StoryClock, until
 
@@ -60,6 +63,8 @@ class Session:
     async def show(self) -> None:
         self.store.drain()
         self.dashboard.refresh_from_store()
+        if isinstance(self.app.screen, BaseScreen):
+            self.app.screen.refresh_from_store()
         await self.pilot.pause()
 
     async def press(self, *keys: str) -> None:
@@ -71,6 +76,16 @@ class Session:
         widget = self.dashboard.query_one(selector, Widget)
         assert isinstance(widget, (Panel, StepsView))
         return widget.text
+
+    def base_text(self, selector: str) -> str:
+        """What a part of the base panel shows."""
+        widget = self.app.screen.query_one(selector, Widget)
+        assert isinstance(widget, (Panel, RowsView))
+        return widget.text
+
+    def footer(self) -> list[str]:
+        """What the keys of the present screen are called."""
+        return [key.description for key in self.app.screen.query(FooterKey)]
 
     def title(self, selector: str) -> str:
         widget = self.dashboard.query_one(selector, Widget)

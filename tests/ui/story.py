@@ -10,7 +10,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from console import events as ev
-from console.base_values import BaseStatus
+from console.base_values import (
+    BaseDiff,
+    BaseStatus,
+    BaseVersion,
+    HeldBase,
+    HeldBecause,
+    PackageChange,
+    Transfer,
+    TransferLayer,
+    TransferStatus,
+)
 from console.measurements import Comparison, StageTime, TargetCheck, TrackSummary
 from console.model import (
     BuilderInfo,
@@ -18,6 +28,7 @@ from console.model import (
     ContainerUsage,
     ContextSummary,
     EngineInfo,
+    Mode,
     Scenario,
     Step,
     StepFailure,
@@ -33,6 +44,68 @@ START = 1_795_442_400.0
 ENGINE = EngineInfo("docker", "28.5.1", "1.51", "buildkit", "overlay2", "unix:///var/run/docker.sock")
 BUILDER = BuilderInfo("engine", "session", "the engine's own BuildKit, over a session")
 BASE = BaseStatus("codesearch-base:2026.11.23", True, "sha256:" + "b" * 64, START - 2 * 86400, 1_912_000_000, "f1a2")
+REMOTE = "ghcr.io/dev/codesearch-base"
+NUMPY = PackageChange("pip", "numpy", "1.26.4", "2.1.0", major=True)
+HELD = HeldBase(HeldBecause.MAJOR, "numpy 1.26.4 → 2.1.0 is a major update", "2026.11.24", (NUMPY,))
+PRESENT = BaseVersion(
+    "sha256:" + "b" * 64,
+    ("2026.11.23", "latest", "sha-1a2b3c4"),
+    START - 2 * 86400,
+    1_912_000_000,
+    "sha256:" + "d1" * 32,
+    "2026.11.23",
+    "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d",
+    "f1a2",
+    ("codesearch:dev",),
+    current=True,
+)
+BEFORE = replace(
+    PRESENT,
+    image_id="sha256:" + "c" * 64,
+    tags=("2026.11.20", "sha-9f8e7d6"),
+    created_at=START - 5 * 86400,
+    size_bytes=1_894_000_000,
+    version="2026.11.20",
+    revision="9f8e7d6c",
+    apps=("codesearch:demo", "codesearch:review"),
+    current=False,
+)
+PINNED = replace(
+    BEFORE,
+    image_id="sha256:" + "e" * 64,
+    tags=("2026.11.02",),
+    created_at=START - 23 * 86400,
+    digest="",
+    version="2026.11.02",
+    revision="",
+    apps=(),
+    pinned=True,
+)
+VERSIONS = (PRESENT, BEFORE, PINNED)
+DIFF = BaseDiff(
+    "2026.11.20",
+    "2026.11.23",
+    (
+        PackageChange("dpkg", "libssl3", "3.0.14-1", "3.0.15-1"),
+        PackageChange("dpkg", "libheif1", "", "1.15.1-1"),
+        PackageChange("pip", "tokenizers", "0.19.1", "0.20.3"),
+        PackageChange("pip", "urllib3", "1.26.20", "2.2.3", major=True),
+        PackageChange("pip", "six", "1.16.0", ""),
+    ),
+    1_894_000_000,
+    1_912_000_000,
+)
+PULL = Transfer(
+    "pull",
+    f"{REMOTE}:latest",
+    layers=(
+        TransferLayer("3f2a1b0c9d8e", "there", 30_000_000, 30_000_000),
+        TransferLayer("aa10bb20cc30", "done", 400_000_000, 400_000_000),
+        TransferLayer("5d6e7f809102", "unpacking", 200_000_000, 200_000_000),
+        TransferLayer("0f1e2d3c4b5a", "moving", 150_000_000, 1_000_000_000),
+        TransferLayer("77aa88bb99cc", "waiting", 0, 282_000_000),
+    ),
+)
 APP_STEPS = (
     "[1/5] FROM codesearch-base:2026.11.23",
     "[2/5] WORKDIR /app",
@@ -95,6 +168,11 @@ def story(start: float = START) -> Iterator[tuple[str, list[ev.Stamped]]]:
         teller.racing,
         teller.compared,
         teller.rolled_back,
+        teller.base_held,
+        teller.base_compared,
+        teller.base_pulled,
+        teller.base_changed,
+        teller.legacy_served,
     ):
         tell()
         yield tell.__name__, teller.take()
@@ -269,6 +347,46 @@ class _Teller:
         self._tell(
             ev.ErrorOccurred("build #45 did not start: KeyError: 'CODESEARCH_INDEX'", "the container before runs again")
         )
+
+    def base_held(self) -> None:
+        self._tell(ev.BaseChecked(replace(BASE, version="2026.11.23", previous="2026.11.20")), 30.0)
+        self._tell(ev.BaseStale(("requirements.txt",)), 0.1)
+        self._tell(ev.BuildStarted(46, Target.BASE, Track.SPLIT, "codesearch-base:candidate", "asked for"), 5.0)
+        self._tell(
+            ev.BuildFinished(
+                *(46, Target.BASE, Track.SPLIT, BuildStatus.OK, 92_000.0, 12.0, (), 0, 0, image("7"), 1_930_000_000)
+            ),
+            92.0,
+        )
+        self._tell(ev.BaseHeld(HELD), 2.0)
+
+    def base_compared(self) -> None:
+        self._tell(ev.BaseVersionsListed(VERSIONS), 3.0)
+        self._tell(ev.BaseCompared(DIFF), 4.0)
+
+    def base_pulled(self) -> None:
+        self._tell(ev.BaseTransferred(Transfer("pull", PULL.reference)), 2.0)
+        self._tell(ev.BaseTransferred(PULL), 6.0)
+
+    def base_changed(self) -> None:
+        self._tell(ev.BaseTransferred(replace(PULL, status=TransferStatus.OK)), 20.0)
+        self._tell(ev.BasePromoted("2026.11.24", "f1a3"), 0.5)
+        self._tell(ev.BaseChecked(replace(BASE, version="2026.11.24", previous="2026.11.23", created_at=self._at)), 0.1)
+        self._tell(ev.BasePruned(("2026.11.01", "2026.10.30"), 812_000_000), 9.0)
+        self._tell(ev.BaseUsed("2026.11.23", "asked for"), 9.0)
+
+    def legacy_served(self) -> None:
+        self._tell(ev.ModeChanged(Mode.LEGACY), 5.0)
+        self._tell(ev.PlanMade(None, "build legacy", None, "legacy mode"))
+        self._tell(ev.BuildStarted(47, Target.LEGACY, Track.LEGACY, "codesearch:legacy", "legacy mode"), 0.1)
+        self._context(47, 0.03)
+        self._tell(
+            ev.BuildFinished(
+                *(47, Target.LEGACY, Track.LEGACY, BuildStatus.OK, 2_000.0, 30.0, (), 10, 10, image("e"), 2_840_000_000)
+            ),
+            2.0,
+        )
+        self._serve("c47", 47, None, "e", swap=0.2, ready=0.4)
 
     # -- parts ---------------------------------------------------------------------------------------------------------
 

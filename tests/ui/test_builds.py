@@ -330,7 +330,7 @@ async def test_without_a_legacy_dockerfile_nobody_is_asked_to_race(console: Cons
         screen = "\n".join(session.screen_text())
         assert "press l" not in screen
         assert "config.toml has no [legacy]" in screen
-        assert not any(key.description == "race legacy" for key in session.dashboard.query(FooterKey))
+        assert not any(key.description == "race" for key in session.dashboard.query(FooterKey))
         await session.press("l")
         assert session.intents == []
         await session.press("ctrl+p")

@@ -8,10 +8,14 @@ from textual.widgets._footer import FooterKey
 
 from console import events as ev
 from console import intents
+from console.model import Mode
 from console.ui.commands import KEYS, LOG_KEYS, ConsoleCommands
+from console.ui.screens.base import BaseScreen
+from console.ui.screens.confirm import ConfirmScreen
 from console.ui.screens.help import HelpScreen
 from console.ui.screens.notices import NoticesScreen
 from tests.ui.conftest import Console
+from tests.ui.story import HELD, until
 
 
 @pytest.mark.parametrize(
@@ -49,12 +53,61 @@ async def test_keys_in_a_modal_do_not_build(console: Console) -> None:
     async with console() as session:
         await session.press("question_mark")
         assert isinstance(session.app.screen, HelpScreen)
-        await session.press("r", "b", "l")
+        await session.press("r", "b", "l", "m", "v")
         assert session.intents == []
         await session.press("escape", "e")
         assert isinstance(session.app.screen, NoticesScreen)
         await session.press("q")
         assert session.app.screen is session.dashboard
+
+
+async def test_v_opens_the_base_panel_and_escape_v_or_q_leave_it(console: Console) -> None:
+    async with console() as session:
+        await session.play("served")
+        for leave in ("escape", "v", "q"):
+            await session.press("v")
+            assert isinstance(session.app.screen, BaseScreen)
+            await session.press(leave)
+            assert session.app.screen is session.dashboard
+        assert session.intents == [intents.BaseVersionsRequested()] * 3
+        assert not session.app._exit
+
+
+async def test_m_asks_before_it_changes_anything(console: Console) -> None:
+    async with console() as session:
+        await session.play("served")
+        await session.press("m")
+        assert isinstance(session.app.screen, ConfirmScreen)
+        await session.press("r", "b", "l", "escape")
+        assert session.app.screen is session.dashboard
+        assert session.intents == []
+        await session.press("m", "y")
+        assert session.intents == [intents.ModeRequested(Mode.LEGACY)]
+
+
+async def test_l_races_in_split_mode_only(console: Console) -> None:
+    async with console() as session:
+        await session.play("served")
+        await session.tell(ev.ModeChanged(Mode.LEGACY))
+        await session.press("l")
+        assert session.intents == []
+        await session.tell(ev.ModeChanged(Mode.SPLIT))
+        await session.press("l")
+        assert session.intents == [intents.LegacyRaceRequested()]
+
+
+@pytest.mark.parametrize("width", [80, 120, 200])
+@pytest.mark.parametrize("mode", list(Mode))
+async def test_no_key_of_the_footer_is_cut(console: Console, width: int, mode: Mode) -> None:
+    async with console((width, 40), remote="registry.example/base") as session:
+        await session.tell(*until("building"), ev.ModeChanged(mode))
+        for keys in ((), ("pageup",), ("v",)):
+            await session.press(*keys)
+            await session.tell(ev.BaseHeld(HELD))
+            shown = [key for key in session.app.screen.query(FooterKey) if key.display]
+            palette = next(key for key in shown if "palette" in key.description)
+            assert max(key.region.right for key in shown if key is not palette) <= palette.region.x
+        assert "approve" in [key.description for key in shown]
 
 
 async def test_zoom_and_back(console: Console) -> None:

@@ -8,7 +8,7 @@ from console import events as ev
 from console.format import clock_time
 from console.model import BuildStatus, ContainerStatus, Target, Track
 from tests.ui.conftest import Console
-from tests.ui.story import START, image, until
+from tests.ui.story import START, image, story, until
 
 
 async def test_before_the_engine_answers(console: Console) -> None:
@@ -180,7 +180,7 @@ async def test_the_container_that_exits(console: Console) -> None:
 @pytest.mark.parametrize("size", [(80, 24), (120, 40), (200, 60), (60, 16), (20, 5)])
 async def test_every_scene_fits_every_size(console: Console, size: tuple[int, int]) -> None:
     async with console(size) as session:
-        for scene in ("connected", "first_start", "building", "served", "failed", "racing", "compared", "rolled_back"):
+        for scene, _ in story():
             await session.play(scene)
             rows = session.screen_text()
             assert len(rows) == size[1]

@@ -12,6 +12,7 @@ from console.base.versions import BaseImage
 from console.config import Config, load_config
 from console.errors import ContextError, DockerfileError
 from console.loop.fingerprint import BaseInputs, read_base_inputs, status_of
+from console.model import LABEL_ARGS, LABEL_INPUTS, LABEL_PARENTS
 from console.watch.ignore import load_ignore
 from tests.fakes import make_project
 
@@ -33,7 +34,8 @@ def read(config: Config) -> BaseInputs:
 
 def built_from(inputs: BaseInputs) -> BaseImage:
     """The image that a build of these inputs makes, as it is found on the engine."""
-    return BaseImage("sha256:base", 1.0, 1, inputs.fingerprint, json.loads(inputs.label()))
+    listed, args, parents = (json.loads(inputs.labels()[name]) for name in (LABEL_INPUTS, LABEL_ARGS, LABEL_PARENTS))
+    return BaseImage("sha256:base", 1.0, 1, inputs.fingerprint, listed, args, parents)
 
 
 def stale_files(config: Config, image: BaseImage) -> tuple[str, ...]:
@@ -92,9 +94,32 @@ def test_a_moved_file_counts_though_its_content_is_the_same(project: Config) -> 
 
 
 def test_a_build_argument_counts(project: Config) -> None:
+    (project.root / "base.Dockerfile").write_text(f"{DOCKERFILE}ARG PYTHON\n")
     image = built_from(read(project))
-    changed = configured(project, '[build]\nargs = { PYTHON = "3.12" }\n')
-    assert stale_files(changed, image) == ("build arguments or many files",)
+    changed = configured(project, '[build]\nargs = { PYTHON = "3.12", UNUSED = "1" }\n')
+    assert stale_files(changed, image) == ("build argument PYTHON",)
+
+
+def test_an_argument_that_the_dockerfile_does_not_declare_is_none(project: Config) -> None:
+    image = built_from(read(project))
+    assert stale_files(configured(project, '[build]\nargs = { OTHER = "1" }\n'), image) == ()
+
+
+def with_parent(project: Config, found: dict[str, str]) -> BaseInputs:
+    (project.root / "base.Dockerfile").write_text(DOCKERFILE.replace("scratch", "python:3.11"))
+    return read_base_inputs(project, load_ignore, lambda names: {name: found[name] for name in names if name in found})
+
+
+def test_another_parent_counts(project: Config) -> None:
+    image = built_from(with_parent(project, {"python:3.11": "digest:sha256:one"}))
+    assert with_parent(project, {"python:3.11": "digest:sha256:one"}).changed_since(image) == ()
+    assert with_parent(project, {"python:3.11": "digest:sha256:two"}).changed_since(image) == ("image python:3.11",)
+
+
+@pytest.mark.parametrize("here", [{}, {"python:3.11": "id:sha256:local"}])
+def test_a_parent_that_cannot_be_compared_here_is_no_reason(project: Config, here: dict[str, str]) -> None:
+    image = built_from(with_parent(project, {"python:3.11": "digest:sha256:one"}))
+    assert with_parent(project, here).changed_since(image) == ()
 
 
 def test_what_is_ignored_is_no_input(project: Config) -> None:
@@ -134,11 +159,11 @@ def test_many_inputs_are_compared_without_being_listed(project: Config) -> None:
     for number in range(250):
         (project.root / f"wheels/{number}.whl").write_text("1")
     inputs = read(project)
-    assert inputs.label() == "{}"
+    assert list(json.loads(inputs.labels()[LABEL_INPUTS])) == ["*"]
     image = built_from(inputs)
     assert stale_files(project, image) == ()
     (project.root / "wheels/7.whl").write_text("2")
-    assert stale_files(project, image) == ("build arguments or many files",)
+    assert stale_files(project, image) == ("many files",)
 
 
 def test_a_base_that_someone_else_built_is_not_called_stale(project: Config) -> None:

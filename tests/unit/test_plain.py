@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 from console import events as ev
+from console.base_values import Transfer, TransferStatus
 from console.format import clock_time
 from console.measurements import Comparison, TrackSummary, Usual, UsualStep
 from console.model import (
@@ -20,6 +21,7 @@ from console.model import (
     Cause,
     CauseKind,
     ContextSummary,
+    Mode,
     Scenario,
     Step,
     StepKind,
@@ -29,7 +31,7 @@ from console.model import (
 )
 from console.plain import PlainFrontEnd
 from console.state.store import Store
-from tests.ui.story import START, story, until
+from tests.ui.story import DIFF, HELD, NUMPY, PULL, START, story, until
 
 
 class Bench:
@@ -123,11 +125,55 @@ def test_the_last_lines_of_a_failed_container_are_not_told_twice() -> None:
     assert Bench().tell(ev.ContainerRolledBack("a", "b", "it ended", ("unseen",))) == ["      app │ unseen"]
 
 
+def test_a_held_base_is_told_with_its_reason_and_the_command_that_helps() -> None:
+    held = Bench().tell(ev.BaseHeld(HELD))
+    assert held == [
+        "! the new base image 2026.11.24 needs approval: numpy 1.26.4 → 2.1.0",
+        "splitdeck base build --allow-major approves it; app builds go on with the base before",
+    ]
+    majors = tuple(replace(NUMPY, name=f"p{number}") for number in range(4))
+    told = Bench().tell(ev.BaseHeld(replace(HELD, majors=majors)))
+    assert "p0 1.26.4 → 2.1.0, p1 1.26.4 → 2.1.0, p2 1.26.4 → 2.1.0, +1 more" in told[0]
+    assert told[1:5] == [f"  pip p{number} 1.26.4 → 2.1.0 (major)" for number in range(4)]
+
+
+def test_a_comparison_of_two_bases_is_told_package_by_package() -> None:
+    assert Bench().tell(ev.BaseCompared(DIFF)) == [
+        "base 2026.11.20 → 2026.11.23: 1 major, 3 changed, 1 added, 1 removed · 1.89 GB → 1.91 GB (+18 MB)",
+        "  pip urllib3 1.26.20 → 2.2.3 (major)",
+        "  dpkg + libheif1 1.15.1-1",
+        "  dpkg libssl3 3.0.14-1 → 3.0.15-1",
+        "  pip - six 1.16.0",
+        "  pip tokenizers 0.19.1 → 0.20.3",
+    ]
+
+
+def test_a_transfer_is_told_where_it_begins_begins_again_and_ends() -> None:
+    bench = Bench()
+    begun = Transfer("pull", PULL.reference)
+    again = replace(PULL, attempt=2, message="connection reset")
+    progress = [ev.BaseTransferred(one) for one in (begun, PULL, PULL, again, again)]
+    assert bench.tell(*progress) == [
+        f"pulling {PULL.reference}",
+        f"pulling {PULL.reference} again, attempt 2: connection reset",
+    ]
+    failed = replace(again, status=TransferStatus.FAILED)
+    assert bench.tell(ev.BaseTransferred(failed)) == [f"pulling {PULL.reference} failed: connection reset"]
+    assert bench.tell(progress[0]) == [f"pulling {PULL.reference}"], "a new one"
+    pushed = ev.BaseTransferred(Transfer("push", "r/base:1", TransferStatus.OK))
+    assert bench.tell(pushed) == ["published r/base:1"]
+
+
 @pytest.mark.parametrize(
     ("event", "line"),
     [
         (ev.WatchPaused(True), "paused"),
         (ev.WatchPaused(False), "watching again"),
+        (ev.BaseUsed("2026.11.20", "asked for"), "app builds stand on base 2026.11.20 now: asked for"),
+        (ev.BaseUsed("2026.11.20", ""), "app builds stand on base 2026.11.20 now"),
+        (ev.BasePruned(("2026.11.01",), 9_000), "1 base version removed, 9 kB freed: 2026.11.01"),
+        (ev.ModeChanged(Mode.LEGACY), "legacy mode: saves build and serve the single image of [legacy]"),
+        (ev.ModeChanged(Mode.SPLIT), "split mode: saves build and serve the app image on its base"),
         (ev.WatchStarted(("src",), 1, polling=True), "polling 1 file in src"),
         (ev.PlanMade(1, None, "hold", "nothing reads it"), "hold: nothing reads it"),
         (ev.ContainerExited("c", 137), "the container ended with exit code 137"),

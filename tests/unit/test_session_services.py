@@ -18,7 +18,7 @@ from docker.errors import DockerException
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.build.buildkit_session import credential_helper
+from console import credential_helper
 from console.build.buildkit_session.build_secrets import BuildSecrets
 from console.build.buildkit_session.byte_streams import SocketStream
 from console.build.buildkit_session.control import Identity

@@ -112,6 +112,11 @@ class Dockerfile:
         images = (image for stage in self.needed_stages(target) for image in self._needs[stage.index].images)
         return tuple(dict.fromkeys(images))
 
+    def declared_args(self) -> frozenset[str]:
+        """The names of all build arguments that it declares."""
+        arguments = (one for one in self.instructions if one.keyword == "ARG")
+        return frozenset(word.partition("=")[0] for one in arguments for word in one.words)
+
     def credentials(self, target: str | None = None) -> tuple[Credential, ...]:
         """The build secrets and SSH agents that a build of the target asks for, in the order of the Dockerfile.
 

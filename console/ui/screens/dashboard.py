@@ -10,17 +10,16 @@ from textual.binding import BindingType
 from textual.containers import Horizontal
 from textual.reactive import var
 from textual.screen import Screen
-from textual.widgets import Footer
-from textual.widgets._footer import FooterKey
 
 from console.format import printable
-from console.model import Clock, Target
+from console.model import Clock, Mode, Target
 from console.state.app_state import AppState, Notice
 from console.state.store import Store
 from console.ui.bridge import TICK_S, Bridge
-from console.ui.commands import KEYS
+from console.ui.commands import KEYS, LOG_KEYS, SHOW_BUILDS, Command
 from console.ui.widgets.compare import Compare
 from console.ui.widgets.header import HeaderBar
+from console.ui.widgets.key_bar import KeyBar
 from console.ui.widgets.log_area import LogArea
 from console.ui.widgets.log_view import LogView
 from console.ui.widgets.notice_line import NoticeLine
@@ -33,24 +32,11 @@ if TYPE_CHECKING:
 _TOASTS_AT_ONCE = 3
 
 
-class KeyBar(Footer):
-    """The footer; keys that matter less come last and are marked, so that a narrow screen can leave them out."""
-
-    def compose(self) -> ComposeResult:
-        minor = ["scroll_end", *(command.action for command in KEYS if command.minor)]
-        keys = {key.action: key for key in super().compose() if isinstance(key, FooterKey)}
-        if "scroll_end" in keys:
-            keys.pop("app.focus_next", None)  # makes room for it; everyone knows tab
-        for action in minor:
-            if action in keys:
-                keys[action] = keys.pop(action).add_class("-minor")
-        yield from keys.values()
-
-
 class Dashboard(Screen[None]):
     """Everything about the running session at one glance."""
 
     BINDINGS: ClassVar[list[BindingType]] = [command.binding for command in KEYS]
+    PALETTE: ClassVar[tuple[Command, ...]] = (*KEYS, *LOG_KEYS, *SHOW_BUILDS)
     BINDING_GROUP_TITLE = "Console"
     AUTO_FOCUS = "#app LogView"
     ALLOW_IN_MAXIMIZED_VIEW = "HeaderBar, NoticeLine, KeyBar"
@@ -78,7 +64,10 @@ class Dashboard(Screen[None]):
             yield self._builds.data_bind(Dashboard.state, Dashboard.now)
             yield self._app_pane.data_bind(Dashboard.state, Dashboard.now)
         yield NoticeLine().data_bind(Dashboard.unread)
-        yield KeyBar(compact=True)
+        yield KeyBar(self._labels)
+
+    def _labels(self) -> dict[str, str]:
+        return {"app.change_mode": "legacy" if self.state.mode is Mode.SPLIT else "split"}
 
     def on_mount(self) -> None:
         self._bridge.start()
@@ -97,7 +86,11 @@ class Dashboard(Screen[None]):
 
     def watch_state(self, before: AppState, after: AppState) -> None:
         self.app.show_in_title(after)
+        if before.mode is not after.mode:
+            self.refresh_bindings()
         if before.notices is not after.notices:
+            held = set(map(id, after.notices))
+            self.unread = tuple(notice for notice in self.unread if id(notice) in held)
             self._announce(_added(before.notices, after.notices))
 
     def _announce(self, notices: tuple[Notice, ...]) -> None:

@@ -14,7 +14,7 @@ from textual.widgets import Static
 from console.format import printable
 from console.state.app_state import AppState
 from console.state.words import INEXACT, builder_words
-from console.ui.commands import KEYS, LOG_KEYS, Command, key_names
+from console.ui.commands import BASE_KEYS, KEYS, LOG_KEYS, Command, key_names
 from console.ui.lines import MUTED, fit, text
 
 _WORDS = (
@@ -26,6 +26,10 @@ _WORDS = (
     ("context", "reading the files that the image is built from"),
     ("swap", "the old container out, the new one in"),
     ("ready", "the new container until it answers"),
+    ("version", "a base image with a date for a name; only latest ever moves from one to another"),
+    ("pinned", "config.toml names one version, so a new base does not take its place"),
+    ("held", "a new base that failed, or brings a major update that nobody has approved yet"),
+    ("legacy mode", "the legacy image is built and served in place of the app image"),
     ("stale", "the base was built from other inputs than those on disk now"),
     ("left", "what earlier builds like it took, minus what this one has taken so far"),
     ("n", "how many measured builds a median is made of"),
@@ -39,7 +43,9 @@ _SIGNS = (
     ("⊘", "cancelled"),
     ("!", "needs your attention; in the log: written to stderr, or a remark of the builder"),
     ("≈", "a time that the builder did not tell: when its lines arrived here"),
-    ("↶", "went back to the container before"),
+    ("↶", "went back to the container before; of a base version: a rollback goes to it"),
+    ("↑", "the registry has another base image than the one here"),
+    ("■", "a base version that config.toml or a compose file names"),
 )
 _KEY = 18
 
@@ -75,6 +81,8 @@ def help_text(state: AppState) -> Content:
     ]
     lines += [text(""), _heading("In a log"), *map(_key_line, LOG_KEYS)]
     lines += [_pair("↑ ↓ pgup pgdn", "Scroll; going up stops following"), _pair("mouse drag", "Select; ctrl+c copies")]
+    lines += [text(""), _heading("In the base panel"), *map(_key_line, BASE_KEYS)]
+    lines += [_pair("↑ ↓ home end", "Select a version; a click does, too"), _pair("double click", "Use it")]
     lines += [text(""), _heading("Signs"), *(_pair(sign, meaning) for sign, meaning in _SIGNS)]
     lines += [text(""), _heading("Words"), *(_pair(word, meaning) for word, meaning in _WORDS)]
     return text("\n").join(lines)

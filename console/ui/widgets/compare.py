@@ -6,7 +6,7 @@ from textual.content import Content
 
 from console.format import age, duration, percent, printable, speedup
 from console.measurements import Comparison, OtherMeasurement, StageTime, TrackSummary
-from console.model import BuildStatus, StepStatus, Track
+from console.model import BuildStatus, Mode, StepStatus, Track
 from console.state.app_state import AppState, BuildView
 from console.state.outlook import build_outlook
 from console.state.words import INEXACT, short_outlook, took
@@ -14,13 +14,15 @@ from console.ui.lines import FAINT, MUTED, bar, column, fit, keep, spread, text,
 from console.ui.widgets.panel import Panel
 
 _COLOUR = {Track.LEGACY: "$track-legacy", Track.SPLIT: "$track-split"}
+_MISSING_SERVED = ("not measured yet – save a file", ", or press r")
 _MISSING = {
     Track.LEGACY: ("not measured yet – press l", " to race it"),
-    Track.SPLIT: ("not measured yet – save a file", ", or press r"),
+    Track.SPLIT: ("not measured yet – press m", " to go back to it"),
 }
+_MISSING_HERE_SERVED = " – save a file"
 _MISSING_HERE = {
     Track.LEGACY: " – save a file and press l",
-    Track.SPLIT: " – save a file",
+    Track.SPLIT: " – press m and save a file",
 }
 _NARROW = 50
 _NAME = 17
@@ -33,7 +35,7 @@ class Compare(Panel, can_focus=True):
     """The comparison of one scenario, and the legacy race while it runs."""
 
     BORDER_TITLE = "Legacy vs split"
-    SLICES = ("comparison", "legacy_build", "builder")
+    SLICES = ("comparison", "legacy_build", "builder", "mode")
 
     def __init__(self, *, can_race: bool, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
@@ -61,10 +63,11 @@ def compare_rows(state: AppState, now: float, width: int, height: int, *, can_ra
     exact = state.builder is None or state.builder.exact
     comparison = state.comparison
     race = state.legacy_build
-    racing = race if race is not None and race.status is BuildStatus.RUNNING else None
+    running = race is not None and race.status is BuildStatus.RUNNING
+    racing = race if running and state.mode is Mode.SPLIT else None
     if comparison is None or (comparison.legacy is None and comparison.split is None):
         elsewhere = comparison.elsewhere if comparison is not None else ()
-        return keep(_nothing_measured(racing, elsewhere, now, width, can_race=can_race), height)
+        return keep(_nothing_measured(racing, elsewhere, now, width, state.mode, can_race=can_race), height)
     rows: list[tuple[int, Content]] = []
     columns = _columns(width)
     slowest = max((stage.legacy_ms or 0.0 for stage in comparison.stages), default=0.0)
@@ -73,9 +76,9 @@ def compare_rows(state: AppState, now: float, width: int, height: int, *, can_ra
     rows.append((0, _total_row(comparison, columns)))
     rows.append((7, text("") if exact else fit(text((INEXACT, FAINT)), width)))
     scale = _scale(comparison, racing, now)
-    legacy = _track_row(Track.LEGACY, comparison, scale, now, width, can_race=can_race)
+    legacy = _track_row(Track.LEGACY, comparison, scale, now, width, state.mode, can_race=can_race)
     rows.append((1, _race_row(racing, comparison.split, scale, now, width) if racing else legacy))
-    rows.append((1, _track_row(Track.SPLIT, comparison, scale, now, width, can_race=can_race)))
+    rows.append((1, _track_row(Track.SPLIT, comparison, scale, now, width, state.mode, can_race=can_race)))
     if comparison.targets:
         rows.append((2, _targets_row(comparison, width)))
     if comparison.saved_today_ms > 0 or comparison.base_cost_today_ms > 0:
@@ -92,30 +95,41 @@ def _scale(comparison: Comparison, racing: BuildView | None, now: float) -> floa
 
 
 def _nothing_measured(
-    racing: BuildView | None, elsewhere: tuple[OtherMeasurement, ...], now: float, width: int, *, can_race: bool
+    racing: BuildView | None,
+    elsewhere: tuple[OtherMeasurement, ...],
+    now: float,
+    width: int,
+    mode: Mode,
+    *,
+    can_race: bool,
 ) -> list[tuple[int, Content]]:
-    legacy = _missing_row(Track.LEGACY, elsewhere, width, can_race=can_race)
+    legacy = _missing_row(Track.LEGACY, elsewhere, width, mode, can_race=can_race)
     if racing is not None:
         legacy = _race_row(racing, None, 0.0, now, width)
+    races = can_race and mode is Mode.SPLIT
     return [
         (0, fit(text(("Nothing measured yet", "bold")), width)),
         (3, text("")),
         (1, legacy),
-        (1, _missing_row(Track.SPLIT, elsewhere, width, can_race=can_race)),
+        (1, _missing_row(Track.SPLIT, elsewhere, width, mode, can_race=can_race)),
         (4, text("")),
-        *([(4, fit(text(("A race is a real build; x cancels it.", FAINT)), width))] if can_race else []),
+        *([(4, fit(text(("A race is a real build; x cancels it.", FAINT)), width))] if races else []),
         (4, fit(text(("No figure here is ever estimated.", FAINT)), width)),
     ]
 
 
-def _missing_row(track: Track, elsewhere: tuple[OtherMeasurement, ...], width: int, *, can_race: bool) -> Content:
-    words, more = _MISSING[track]
+def _missing_row(
+    track: Track, elsewhere: tuple[OtherMeasurement, ...], width: int, mode: Mode, *, can_race: bool
+) -> Content:
+    served = track is mode.target.track
+    words, more = _MISSING_SERVED if served else _MISSING[track]
     if track is Track.LEGACY and not can_race:
         words, more, elsewhere = "config.toml has no [legacy]", " Dockerfile to race against", ()
     other = next((measured for measured in elsewhere if measured.track is track), None)
     if other is not None:
         scenario = other.scenario.value.replace("-", " ")
-        words, more = f"only {scenario} so far: {duration(other.median_ms)} (n={other.n})", _MISSING_HERE[track]
+        words = f"only {scenario} so far: {duration(other.median_ms)} (n={other.n})"
+        more = _MISSING_HERE_SERVED if served else _MISSING_HERE[track]
     return fit(text((f"{track.value:<8}", _COLOUR[track]), (words + (more if width >= _NARROW else ""), MUTED)), width)
 
 
@@ -171,12 +185,12 @@ def _total_row(comparison: Comparison, columns: tuple[int, int, int, int]) -> Co
 
 
 def _track_row(
-    track: Track, comparison: Comparison, scale: float, now: float, width: int, *, can_race: bool
+    track: Track, comparison: Comparison, scale: float, now: float, width: int, mode: Mode, *, can_race: bool
 ) -> Content:
     colour = _COLOUR[track]
     summary = comparison.legacy if track is Track.LEGACY else comparison.split
     if summary is None:
-        return _missing_row(track, comparison.elsewhere, width, can_race=can_race)
+        return _missing_row(track, comparison.elsewhere, width, mode, can_race=can_race)
     name = text((f"{track.value:<8}", colour))
     since = age(max(now - summary.last_at, 0))
     if width < _NARROW:

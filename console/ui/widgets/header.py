@@ -1,29 +1,51 @@
-"""The first line: project, engine, base image, watcher, clock."""
+"""The first line: project, mode, engine, base image, watcher, clock."""
 
 from __future__ import annotations
 
 from rich.cells import cell_len
 from textual.content import Content
 
+from console.base_values import BaseStatus, HeldBecause, Transfer, TransferStatus
 from console.format import age, clock_time, plural, printable
-from console.model import BuildStatus
+from console.model import BuildStatus, Mode
 from console.state.app_state import AppState
+from console.state.base_words import direction_words, transfer_bytes, transfer_progress
 from console.state.outlook import build_outlook
 from console.state.words import builder_words, short_outlook
 from console.ui.lines import FAINT, MUTED, fit, text
 from console.ui.widgets.panel import Panel
 
 _GAP = 3
-_SHORTENED = ("project", "engine", "watch", "base", "engine", "engine", "base", "project")
+_SHORTENED = (
+    "project",
+    "mode",
+    "engine",
+    "watch",
+    "base",
+    "engine",
+    "engine",
+    "base",
+    "project",
+    "base",
+    "base",
+    "clock",
+)
 """Whose words are shortened first where there is not room for all."""
-_RESTORED = ("base", "watch", "engine", "project")
+_RESTORED = ("clock", "base", "watch", "engine", "mode", "project")
 """Whose words are made longer again first where there is room left."""
+
+_SHORTEST = ("!", "bold $warning")
+_HELD = {
+    HeldBecause.BUILD: ("! new base failed, b retries", "! new base failed", "! failed"),
+    HeldBecause.CHECK: ("! new base failed its check, b retries", "! new base failed", "! failed"),
+    HeldBecause.MAJOR: ("! new base needs approval, v shows", "! needs approval", "! held"),
+}
 
 
 class HeaderBar(Panel):
     """One line that says which project on which engine with which base is watched."""
 
-    SLICES = ("project", "engine", "builder", "base", "base_build", "watch")
+    SLICES = ("project", "mode", "engine", "builder", "base", "base_build", "bases", "watch")
 
     DEFAULT_CSS = """
     HeaderBar { dock: top; height: 1; padding: 0 1; background: $surface; }
@@ -37,10 +59,11 @@ def header_line(state: AppState, now: float, width: int) -> Content:
     """The header for `width` cells: with all it has to say where there is room, in short words where there is not."""
     parts = {
         "project": _project(state),
+        "mode": _mode(state),
         "engine": _engine(state),
         "base": [text(("base ", MUTED), *words) for words in _base(state, now)],
         "watch": _watching(state),
-        "clock": [text((clock_time(now) if now else "--:--:--", MUTED))],
+        "clock": [text((clock_time(now) if now else "--:--:--", MUTED)), text("")],
     }
     level = dict.fromkeys(parts, 0)
 
@@ -81,6 +104,14 @@ def _project(state: AppState) -> list[Content]:
     ]
 
 
+def _mode(state: AppState) -> list[Content]:
+    """Nothing in split mode: that is the usual one."""
+    if state.mode is Mode.SPLIT:
+        return [text("")]
+    legacy = ("! legacy mode", "bold $warning")
+    return [text(legacy, (", m goes back", MUTED)), text(legacy)]
+
+
 def _engine(state: AppState) -> list[Content]:
     engine = state.engine
     if engine is None:
@@ -104,20 +135,46 @@ def _base(state: AppState, now: float) -> list[list[tuple[str, str]]]:
         building = [("● building ", "$accent"), (age(max(now - build.started_at, 0)), "$accent")]
         left = short_outlook(build_outlook(build, now))
         return [[*building, (f" · {left}", "$accent")], building] if left else [building]
+    transfer = state.bases.transfer
+    if transfer is not None and transfer.status is TransferStatus.RUNNING:
+        return _transfer(transfer)
     base = state.base
     if base is None:
         return [[("…", MUTED)]]
     if not base.present:
         missing = ("✖ missing", "bold $error")
         return [[missing, (", b builds it", MUTED)], [missing]]
-    version = (f"{base_version(base.reference)} ", "")
-    since = age(max(now - base.created_at, 0)) if base.created_at else ""
+    version = (f"{version_of(base)} ", "")
+    named = [version, ("pinned ", MUTED)] if base.pinned else [version]
+    if base.held is not None:
+        return [*([*named, (said, "bold $warning")] for said in _HELD[base.held.because]), [version, _SHORTEST]]
     if base.stale_files:
         inputs = plural(len(base.stale_files), "input")
         words = (f"! stale: {inputs} changed", f"! stale: {inputs}", "! stale")
-        return [[version, (said, "bold $warning")] for said in words]
-    fresh = [version, ("✔ fresh", "$success")]
-    return [*([[*fresh, (f" {since}", MUTED)]] if since else []), fresh, [version, ("✔", "$success")]]
+        return [*([*named, (said, "bold $warning")] for said in words), [version, ("! stale", "bold $warning")]]
+    return _fresh(base, named, now)
+
+
+def _transfer(transfer: Transfer) -> list[list[tuple[str, str]]]:
+    doing = f"● {direction_words(transfer)} "
+    progress, moved = transfer_progress(transfer), transfer_bytes(transfer)
+    forms = [f"{progress} · {moved}" if progress and moved else progress or moved, progress]
+    return [[(f"{doing}{form}".rstrip(), "$accent")] for form in dict.fromkeys(forms)]
+
+
+def _fresh(base: BaseStatus, named: list[tuple[str, str]], now: float) -> list[list[tuple[str, str]]]:
+    fresh = [*named, ("✔ fresh", "$success")]
+    aged = [*fresh, (f" {age(max(now - base.created_at, 0))}", MUTED)] if base.created_at else fresh
+    short = [named[0], ("✔", "$success")]
+    if not base.newer:
+        return [aged, fresh, short] if base.created_at else [fresh, short]
+    newer = (" ↑ newer", "bold $primary")
+    return [[*aged, newer, (", v shows", MUTED)], [*aged, newer], [*fresh, newer], [*short, newer], short]
+
+
+def version_of(base: BaseStatus) -> str:
+    """What people call the present base."""
+    return printable(base.version) or base_version(base.reference)
 
 
 def base_version(reference: str) -> str:

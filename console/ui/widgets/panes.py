@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.reactive import var
 
 from console.format import age, duration, plural, printable, size
-from console.model import BuildStatus, ContainerStatus, Target
+from console.model import BuildStatus, ContainerStatus, Mode, Target
 from console.state.app_state import AppState, BuildView
 from console.state.logs import LogRing
 from console.state.outlook import build_outlook
@@ -80,20 +80,24 @@ def _outcome(build: BuildView, now: float) -> Content:
 def target_to_show(shown: Target, *, pinned: bool, before: AppState, after: AppState) -> tuple[Target, bool]:
     """Which build is to be seen after a change of the state, and whether the user's choice still holds.
 
-    A base or legacy build is shown when it begins, because someone asked for it. An app build is shown when it begins
-    unless another one is running, and in any case when it fails; neither happens against the user's choice.
+    A build of what is served, the app image or in legacy mode the legacy one, is shown when it begins unless another
+    one is running, and in any case when it fails; neither happens against the user's choice. The others are shown when
+    they begin, because someone asked for them.
     """
-    for target in (Target.BASE, Target.LEGACY):
-        if _began(target, before, after):
+    served = after.mode.target
+    if before.mode is not after.mode:
+        return served, False
+    for target in Target:
+        if target is not served and _began(target, before, after):
             return target, False
     if pinned:
         return shown, True
-    build, watched = after.app_build, after.build_of(shown)
-    if build is None or build is before.app_build:
+    build, watched = after.build_of(served), after.build_of(shown)
+    if build is None or build is before.build_of(served):
         return shown, False
     busy = watched is not None and watched.status is BuildStatus.RUNNING
-    if build.status is BuildStatus.FAILED or (_began(Target.APP, before, after) and not busy):
-        return Target.APP, False
+    if build.status is BuildStatus.FAILED or (_began(served, before, after) and not busy):
+        return served, False
     return shown, False
 
 
@@ -198,7 +202,7 @@ class AppPane(Vertical):
         self.border_subtitle = self.log_area.status
 
     def watch_state(self, before: AppState, after: AppState) -> None:
-        if before.container is not after.container:
+        if before.container is not after.container or before.mode is not after.mode:
             self.border_title = container_title(after)
 
     @on(LogArea.StatusChanged)
@@ -207,7 +211,7 @@ class AppPane(Vertical):
 
 
 def container_title(state: AppState) -> Content:
-    """The app pane's title: state, address, and what the container takes."""
+    """The app pane's title: which image it is where that is not the usual one, state, address, what it takes."""
     container = state.container
     word, style = {
         ContainerStatus.ABSENT: ("○ not running", MUTED),
@@ -217,10 +221,20 @@ def container_title(state: AppState) -> Content:
     }[container.status]
     if container.status is ContainerStatus.EXITED and container.exit_code is not None:
         word = f"✖ exited with code {container.exit_code}"
-    parts: list[tuple[str, str]] = [("App  ", "bold"), (word, style)]
+    parts: list[tuple[str, str]] = [("App  ", "bold"), *_mode_parts(state), (word, style)]
     if container.address and container.status is ContainerStatus.READY:
         parts.append((f" · {printable(container.address)}", ""))
     if container.usage is not None:
         usage = container.usage
         parts.append((f" · cpu {usage.cpu_percent:.1f} % · {size(usage.memory_bytes)}", MUTED))
     return text(*parts)
+
+
+def _mode_parts(state: AppState) -> list[tuple[str, str]]:
+    """Which image is served: in legacy mode always, else only until the app image is back."""
+    container = state.container
+    serves = container.status in {ContainerStatus.STARTING, ContainerStatus.READY}
+    if state.mode is Mode.LEGACY:
+        still = ", the app image still" if serves and container.target is Target.APP else ""
+        return [(f"! legacy mode{still}  ", "bold $warning")]
+    return [("! the legacy image still  ", "bold $warning")] if serves and container.target is Target.LEGACY else []

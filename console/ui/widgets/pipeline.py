@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from textual.content import Content
 
 from console.format import clock_time, duration, plural, printable, size
-from console.model import BuildStatus, CauseKind, ContainerStatus, StepStatus
+from console.model import BuildStatus, CauseKind, ContainerStatus, Mode, StepStatus
 from console.state.app_state import AppState, BuildView, ContainerView, PipelineView
 from console.state.outlook import build_outlook
 from console.state.words import SLOW_MS, cause_words, context_words, short_outlook
@@ -38,7 +38,17 @@ class Pipeline(Panel, can_focus=True):
     """Phases with bars in proportion, the headline number, and the answer to "what is running?"."""
 
     BORDER_TITLE = "Pipeline"
-    SLICES = ("engine", "pipeline", "container", "app_build", "base_build", "last_timing", "served")
+    SLICES = (
+        "engine",
+        "pipeline",
+        "container",
+        "app_build",
+        "base_build",
+        "legacy_build",
+        "last_timing",
+        "served",
+        "mode",
+    )
 
     @property
     def live(self) -> bool:
@@ -60,7 +70,7 @@ def pipeline_rows(state: AppState, now: float, width: int, height: int) -> list[
     if before is not None and any(phase.running for phase in phases):
         known += [before.build_ms, before.swap_ms]  # so that a bar does not start at full length
     scale = max(known, default=0.0)
-    rows = [(0, _title(pipeline, state.app_build, width))]
+    rows = [(0, _title(pipeline, state.followed_build, width))]
     if pipeline.batch is not None and (pipeline.held or pipeline.phase == "idle"):
         rows.append((3, _decision(state, width)))
     rows += [
@@ -68,7 +78,7 @@ def pipeline_rows(state: AppState, now: float, width: int, height: int) -> list[
         for phase in phases
         if phase.name != "wait" or (phase.ms or 0) >= NOTABLE_WAIT_MS
     ]
-    rows += [(5, row) for row in _cause(state.app_build, pipeline, width)]
+    rows += [(5, row) for row in _cause(state.followed_build, width)]
     rows.append((9, text("")))
     rows.append((1, _headline(state, now, width)))
     rows += [(0, row) for row in running_rows(state, width)]
@@ -79,7 +89,7 @@ def phases_of(state: AppState, now: float) -> list[Phase]:
     """The phases in their order, with the time so far for the one that runs."""
     pipeline = state.pipeline
     so_far = None if pipeline.phase_started_at is None else max(now - pipeline.phase_started_at, 0.0) * 1000
-    build = state.app_build if state.app_build is not None and state.app_build.batch == pipeline.batch else None
+    build = state.followed_build
     in_context = pipeline.phase == "build" and pipeline.context_ms is None
     in_build = pipeline.phase == "build" and not in_context
     ended = pipeline.phase in {"failed", "cancelled"}
@@ -147,7 +157,7 @@ def _title(pipeline: PipelineView, build: BuildView | None, width: int) -> Conte
 
 def _decision(state: AppState, width: int) -> Content:
     pipeline = state.pipeline
-    base = state.base_build
+    base = state.base_build if state.mode is Mode.SPLIT else None
     if base is not None and base.status is BuildStatus.RUNNING and pipeline.batch is not None and not pipeline.held:
         return fit(text(("waiting ", "bold $accent"), ("for the base image", MUTED)), width)
     if pipeline.held:
@@ -173,9 +183,9 @@ def _phase_row(phase: Phase, scale: float, width: int) -> Content:
     return text(name, middle, figure)
 
 
-def _cause(build: BuildView | None, pipeline: PipelineView, width: int) -> list[Content]:
+def _cause(build: BuildView | None, width: int) -> list[Content]:
     """Why the build rebuilt what it did, where that took time that anyone would like back."""
-    if build is None or build.batch != pipeline.batch or sum(cause.cost_ms for cause in build.causes) < SLOW_MS:
+    if build is None or sum(cause.cost_ms for cause in build.causes) < SLOW_MS:
         return []
     root = next((cause for cause in build.causes if cause.kind is not CauseKind.PARENT), None)
     if root is None:

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import ClassVar
 
 from textual.content import Content
-from textual.geometry import Size
 from textual.reactive import var
-from textual.scroll_view import ScrollView
-from textual.strip import Strip
-from textual.visual import Visual
 
 from console.format import clock_time, duration, plural, printable, short_id, size
 from console.model import BuildStatus, Cause, CauseKind, Step, StepFailure, StepKind, StepStatus
@@ -19,6 +14,7 @@ from console.state.outlook import Outlook, build_outlook, step_outlook
 from console.state.words import INEXACT, cause_words, outlook_words, short_outlook, telling_causes, took
 from console.ui.lines import FAINT, MUTED, bar, column, fit, spread, text, wrapped
 from console.ui.widgets.log_text import clean
+from console.ui.widgets.rows import RowsView
 
 _MARKS: dict[StepStatus, tuple[str, str]] = {
     StepStatus.PENDING: ("○ waits", MUTED),
@@ -37,23 +33,15 @@ _QUICK_MS = 100.0
 _PREFIX = re.compile(r"^\[[^\]]*\]\s*")
 
 
-class StepsView(ScrollView, can_focus=True):
+class StepsView(RowsView):
     """A scrollable table of steps. Follows the running or failing step until the user scrolls away from it."""
-
-    ALLOW_SELECT: ClassVar[bool] = False
 
     build: var[BuildView | None] = var(None, init=False)
     now: var[float] = var(0.0, init=False)
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - Textual's name
         super().__init__(id=id)
-        self._rows: list[Content] = []
-        self._attended = -1
-
-    @property
-    def text(self) -> str:
-        """The rows without styles."""
-        return "\n".join(row.plain for row in self._rows)
+        self._attention = self._attended = -1
 
     def watch_build(self, before: BuildView | None, after: BuildView | None) -> None:
         if before is None or after is None or before.number != after.number:
@@ -67,42 +55,17 @@ class StepsView(ScrollView, can_focus=True):
 
     def on_resize(self) -> None:
         self._attended = -1
-        self.redraw()
+        super().on_resize()
+
+    def rows(self, width: int) -> list[Content]:
+        rows, self._attention = step_rows(self.build, self.now, width)
+        return rows
 
     def redraw(self) -> None:
-        """Builds the rows anew; repaints those that differ."""
-        width = self.scrollable_content_region.width - 1  # a gap before the scrollbar
-        if width <= 0:
-            return
-        rows, attention = step_rows(self.build, self.now, width)
-        before, self._rows = self._rows, rows
-        if len(rows) != len(before):
-            self.virtual_size = Size(width, len(rows))
-            self.refresh()
-        else:
-            for y, (old, new) in enumerate(zip(before, rows, strict=True)):
-                if not old.is_same(new):
-                    self.refresh_line(y)
-        if attention != self._attended and attention >= 0:
-            self._attended = attention
-            self._bring_into_view(attention, failed=self.build is not None and self.build.failure is not None)
-
-    def _bring_into_view(self, row: int, *, failed: bool) -> None:
-        height = self.scrollable_content_region.height
-        top = self.scroll_offset.y
-        if failed and len(self._rows) > height:
-            self.scroll_to(
-                y=row, animate=False, force=True
-            )  # so that as much as possible of what it said stands below it
-        elif not top <= row < top + height:
-            self.scroll_to(y=max(0, row - height // 2), animate=False, force=True)
-
-    def render_line(self, y: int) -> Strip:
-        width = self.scrollable_content_region.width
-        index = y + self.scroll_offset.y
-        if index >= len(self._rows):
-            return Strip.blank(width, self.rich_style)
-        return Visual.to_strips(self, self._rows[index], width, 1, self.visual_style, pad=True)[0]
+        super().redraw()
+        if self._attention not in (self._attended, -1):
+            self._attended = self._attention
+            self.bring_into_view(self._attention, to_top=self.build is not None and self.build.failure is not None)
 
 
 def step_rows(build: BuildView | None, now: float, width: int) -> tuple[list[Content], int]:
