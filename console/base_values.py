@@ -5,6 +5,7 @@ Plain immutable data; no I/O.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
 
@@ -120,6 +121,18 @@ class BaseStatus:
     """The digest of another one that the registry has under this tag; empty where that is not known."""
     held: HeldBase | None = None
     """A newer base that could not take its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Foundation:
+    """The base image that an app image is to stand on, as it is when the app's build begins."""
+
+    reference: str
+    image_id: str
+    layers: tuple[str, ...]
+    """Digests of its layers; an app image that stands on it begins with them."""
+    labels: Mapping[str, str]
+    """What the app image says of it."""
 
 
 class TransferStatus(str, Enum):

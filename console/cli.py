@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
-import os
-import signal
-import stat
 import sys
-import threading
-from collections.abc import Coroutine
-from contextlib import suppress
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from console import __version__
+from console import __version__, cli_base
+from console.cli_common import AsJson, ConfigFile, Directory, finish, loaded_config
 from console.errors import ExitCode, SplitdeckError
 
 app = typer.Typer(
@@ -32,25 +26,6 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-_GRACE_S = 2.0
-"""Beyond the time that ending in order may take: the history is written then."""
-
-Directory = Annotated[
-    Path,
-    typer.Option(
-        *("-C", "--directory"),
-        metavar="DIR",
-        help="Look for config.toml here and above.",
-        show_default=False,
-        exists=True,
-        file_okay=False,
-    ),
-]
-ConfigFile = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="The config.toml to use.", show_default=False)
-]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON event per line (docs/events.md).")]
-
 
 class BuildTarget(str, Enum):
     """What `splitdeck build` builds."""
@@ -58,6 +33,9 @@ class BuildTarget(str, Enum):
     APP = "app"
     BASE = "base"
     LEGACY = "legacy"
+
+
+app.add_typer(cli_base.app)
 
 
 def _say_version(wanted: bool) -> None:
@@ -94,12 +72,12 @@ def run(
     """Watch the source, rebuild the app image at every save, swap its container."""
     from console import session
 
-    loaded = _config(directory, config)
+    loaded = loaded_config(directory, config)
     # Textual draws on standard error.
     if plain or json or once or not all(stream.isatty() for stream in (sys.stdin, sys.stdout, sys.stderr)):
-        _finish(session.run_headless(loaded, as_json=json, once=once), loaded)
+        finish(session.run_headless(loaded, as_json=json, once=once), loaded)
     else:
-        _finish(session.run_console(loaded), loaded)
+        finish(session.run_console(loaded), loaded)
 
 
 @app.command()
@@ -114,8 +92,8 @@ def build(
     from console import session
     from console.model import Target
 
-    loaded = _config(directory, config)
-    _finish(session.build_once(loaded, Target(target.value), no_cache=no_cache, as_json=json), loaded)
+    loaded = loaded_config(directory, config)
+    finish(session.build_once(loaded, Target(target.value), no_cache=no_cache, as_json=json), loaded)
 
 
 @app.command()
@@ -129,71 +107,10 @@ def doctor(directory: Directory = Path(), config: ConfigFile = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # not every terminal has the signs
     try:
-        code = run_doctor(lambda: _config(directory, config), lambda line: print(line, flush=True))
+        code = run_doctor(lambda: loaded_config(directory, config), lambda line: print(line, flush=True))
     except KeyboardInterrupt:
         code = ExitCode.INTERRUPTED
     raise typer.Exit(code)
-
-
-def _config(directory: Path, path: Path | None) -> Any:
-    from console.config import find_config, load_config
-
-    return load_config(path if path is not None else find_config(directory.absolute()))
-
-
-def _finish(work: Coroutine[Any, Any, ExitCode], config: Any) -> None:
-    """Runs to the end and leaves with the right exit code.
-
-    The first signal ends everything in order, so that an app container is left running; a second one ends at once, and
-    so does the time that an orderly end may take.
-    """
-    from console.session import STOP_DEADLINE_S
-
-    patience_s = STOP_DEADLINE_S + config.run.stop_grace_s + _GRACE_S
-
-    async def interruptible() -> ExitCode:
-        task = asyncio.ensure_future(work)
-        loop = asyncio.get_running_loop()
-        asked = False
-
-        def interrupt(number: int, _frame: object) -> None:
-            nonlocal asked
-            if asked:
-                os._exit(ExitCode.INTERRUPTED)
-            asked = True
-            _end_at_last(patience_s)
-            if number == signal.SIGHUP:
-                _leave_terminal()
-            loop.call_soon_threadsafe(task.cancel)
-
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Not asyncio's handlers: those are run by the loop, which may be what hangs.
-            signal.signal(number, interrupt)
-        return await task
-
-    try:
-        code = asyncio.run(interruptible())
-    except (KeyboardInterrupt, asyncio.CancelledError):
-        code = ExitCode.INTERRUPTED
-    raise typer.Exit(code)
-
-
-def _end_at_last(seconds: float) -> None:
-    """Ends the process after a time, whatever hangs. The kernel lets go of the project's lock; containers go on."""
-    timer = threading.Timer(seconds, os._exit, (int(ExitCode.INTERRUPTED),))
-    timer.daemon = True
-    timer.start()
-
-
-def _leave_terminal() -> None:
-    """Puts nothing in the place of a terminal that has gone: reading and writing there fails from now on."""
-    nowhere = os.open(os.devnull, os.O_RDWR)
-    for descriptor in (0, 1, 2):
-        # A file or a pipe that our output goes to is still there. One that has gone is no terminal any more, either.
-        with suppress(OSError):
-            if stat.S_ISCHR(os.fstat(descriptor).st_mode):
-                os.dup2(nowhere, descriptor)
-    os.close(nowhere)
 
 
 def main() -> None:

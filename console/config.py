@@ -27,6 +27,8 @@ else:
     import tomli as tomllib
 
 CONFIG_NAME = "config.toml"
+REPOSITORY_VARIABLE = "SPLITDECK_BASE_REPOSITORY"
+"""Goes before [base] repository: where one is published to may be CI's to say."""
 
 _Text = Annotated[str, Meta(min_length=1)]
 _Milliseconds = Annotated[int, Meta(ge=1, le=600_000)]
@@ -96,7 +98,7 @@ class BaseConfig(Section, frozen=True, kw_only=True):
     """When an input changes: build at once, tell and wait for the key, or only mark it."""
     repository: str = ""
     """Where it is published to and pulled from, such as `ghcr.io/me/app-base`; default: `image`, where that names a
-    registry."""
+    registry. The variable `SPLITDECK_BASE_REPOSITORY` goes before it."""
     pull: Literal["missing", "daily", "weekly", "always", "never"] = "missing"
     """When the registry is asked for a newer one: only where there is none here, at a start after a day or a week, at
     every start, or never."""
@@ -259,6 +261,10 @@ class Config(Section, frozen=True, kw_only=True):
         """The folder that paths are relative to."""
         return self.path.parent
 
+    def with_base_version(self, version: str) -> Config:
+        """The same with another [base] version."""
+        return msgspec.structs.replace(self, base=msgspec.structs.replace(self.base, version=version))
+
 
 def find_config(start: Path) -> Path:
     """The config.toml in a folder or the nearest one above it.
@@ -301,6 +307,8 @@ def load_config(path: Path) -> Config:
 
     if isinstance(raw.setdefault("project", {}), dict):
         raw["project"].setdefault("name", _name_from(path.parent))
+    if isinstance(raw.get("base"), dict) and (repository := os.environ.get(REPOSITORY_VARIABLE)):
+        raw["base"]["repository"] = repository
     try:
         config = msgspec.convert(raw, Config, dec_hook=from_text)
     except msgspec.ValidationError as error:

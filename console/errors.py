@@ -69,5 +69,9 @@ class BuildError(SplitdeckError):
     """A build could not be started or its result makes no sense (a failing step is an outcome, not an error)."""
 
 
+class BaseError(SplitdeckError):
+    """A base image is not there, or what was asked of it cannot be."""
+
+
 class ContainerError(SplitdeckError):
     """A container could not be created, started or found ready."""

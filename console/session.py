@@ -6,27 +6,28 @@ import asyncio
 import os
 import platform
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TextIO
 
 from console import __version__, intents
 from console import events as ev
-from console.base.versions import find_base
-from console.base_values import BaseStatus
+from console.base.memory import BaseMemory
+from console.base.packages import PackageCache
 from console.build.backends import open_backend
 from console.build.builder import ProjectBuilder
 from console.build.last_inputs import LastInputs
 from console.config import Config
-from console.engine import Engine, EngineWorker, connect
+from console.engine import Engine, connect
 from console.errors import ExitCode, SplitdeckError
 from console.history.recorder import HistoryRecorder
 from console.history.records import history_path
 from console.history.stages import StageRules
-from console.lock import ProjectLock
+from console.lock import base_lock, project_lock
+from console.loop.base_facts import BaseFacts
+from console.loop.base_images import ProjectBase
 from console.loop.builds import Builds, Identity
 from console.loop.controller import Controller
-from console.loop.fingerprint import BaseInputs, read_base_inputs, status_of
 from console.loop.guard import defect
 from console.model import (
     BuildStatus,
@@ -64,8 +65,10 @@ class Session:
         self._builder: ProjectBuilder | None = None
         self._runner: ContainerRunner | None = None
         self._recorder: HistoryRecorder | None = None
-        self._base: TrackedBase | None = None
-        self._lock = ProjectLock(history_path(config.project.name, config.path).with_suffix(".lock"))
+        self._base: ProjectBase | None = None
+        self._lock = project_lock(
+            history_path(config.project.name, config.path).with_suffix(".lock"), config.project.name
+        )
 
     async def open(self) -> Controller:
         """Reaches the engine and the history, and makes the loop; nothing is built or watched yet.
@@ -88,10 +91,10 @@ class Session:
         first_build, notice = await self._recorder.open()
         if notice:
             emit(ev.ErrorOccurred(notice))
-        self._base = TrackedBase(engine, config)
+        self._base = _project_base(engine, config, path, self._clock)
         stage_of = StageRules(config.compare.stage).stage_of
         inputs = LastInputs(path.with_suffix(".inputs"), measured_on)
-        self._builder = ProjectBuilder(engine, config, backend, load_ignore, stage_of, self._base.labels, inputs, emit)
+        self._builder = ProjectBuilder(engine, config, backend, load_ignore, stage_of, self._base, inputs, emit)
         self._runner = ContainerRunner(engine, config, emit, self._clock)
         identity = Identity(measured_on, machine)
         builds = Builds(config, self._builder, self._recorder, emit, self._clock, identity, first_build)
@@ -104,7 +107,7 @@ class Session:
         Raises:
             SplitdeckError: As `open` does, or if another session runs on the project.
         """
-        self._lock.take(self._config.project.name)
+        self._lock.take()
         controller = self._controller or await self.open()
         assert self._base is not None
         await self._base.read_inputs()
@@ -165,48 +168,13 @@ class Session:
             self._store.dispatch(ev.ErrorOccurred(error.message, error.hint))
 
 
-class TrackedBase:
-    """The base image on the engine, held against its inputs in the source tree."""
-
-    def __init__(self, engine: Engine, config: Config) -> None:
-        self._config = config
-        self._worker = EngineWorker(engine, "base image")
-        self._inputs: BaseInputs | None = None
-
-    @property
-    def files(self) -> frozenset[str]:
-        """The inputs as last read, relative to the project's folder."""
-        return frozenset(self._inputs.files) if self._inputs else frozenset()
-
-    async def status(self) -> BaseStatus:
-        """Reads the inputs and looks the image up.
-
-        Raises:
-            SplitdeckError: If an input cannot be read or the engine does not answer.
-        """
-        reference = self._config.base.reference
-        image = await self._worker.call(lambda client: find_base(client, reference))
-        return status_of(reference, image, await self.read_inputs())
-
-    async def read_inputs(self) -> BaseInputs:
-        """The inputs as they are now.
-
-        Raises:
-            SplitdeckError: If one cannot be read.
-        """
-        self._inputs = await asyncio.to_thread(read_base_inputs, self._config, load_ignore)
-        return self._inputs
-
-    def labels(self, target: Target) -> Mapping[str, str]:
-        """What a base image says of its inputs; asked for on the build's thread."""
-        if target is not Target.BASE:
-            return {}
-        inputs = read_base_inputs(self._config, load_ignore)
-        return inputs.labels()
-
-    def close(self) -> None:
-        """Lets the thread end."""
-        self._worker.close()
+def _project_base(engine: Engine, config: Config, history: Path, clock: Clock) -> ProjectBase:
+    """The project's base images, with what is kept of them beside its history."""
+    memory = BaseMemory(history.with_suffix(".base.json"))
+    packages = PackageCache(history.with_suffix(".packages.json"))
+    facts = BaseFacts(config, load_ignore, memory, packages, clock)
+    lock = base_lock(history.with_suffix(".base.lock"), config.project.name)
+    return ProjectBase(engine, config, facts, memory, lock, clock)
 
 
 async def run_console(config: Config) -> ExitCode:
@@ -217,7 +185,10 @@ async def run_console(config: Config) -> ExitCode:
     store.attach(asyncio.get_running_loop())
     session = Session(config, store)
     can_race = config.legacy is not None
-    app = ConsoleApp(store, session.request, theme=config.ui.theme, keys=config.ui.keys, can_race=can_race)
+    remote = config.base.remote
+    app = ConsoleApp(
+        store, session.request, theme=config.ui.theme, keys=config.ui.keys, can_race=can_race, remote=remote
+    )
     failure: SplitdeckError | None = None
 
     async def start() -> None:
@@ -252,7 +223,7 @@ async def run_console(config: Config) -> ExitCode:
 
 async def run_headless(config: Config, *, as_json: bool, once: bool) -> ExitCode:
     """The loop without a screen, until it is interrupted; with `once` until the first build serves or fails."""
-    store = _headless_store(as_json=as_json)
+    store = headless_store(as_json=as_json)
     session = Session(config, store)
     served = True
     try:
@@ -269,20 +240,25 @@ async def run_headless(config: Config, *, as_json: bool, once: bool) -> ExitCode
     return ExitCode.OK if served else ExitCode.FAILED
 
 
-def _headless_store(*, as_json: bool) -> Store:
-    """A store whose events are written out; the command ends when nobody reads them any more."""
+def headless_store(*, as_json: bool, out: TextIO | None = None) -> Store:
+    """A store whose events are written out; the command ends when nobody reads them any more.
+
+    Args:
+        as_json: Whether as JSON lines.
+        out: Where to; standard output by default.
+    """
     from console.plain import PlainFrontEnd
 
     store = Store()
     store.attach(asyncio.get_running_loop())
     command = asyncio.current_task()
-    PlainFrontEnd(store, as_json=as_json, on_broken=command.cancel if command else None)
+    PlainFrontEnd(store, as_json=as_json, out=out, on_broken=command.cancel if command else None)
     return store
 
 
 async def build_once(config: Config, target: Target, *, no_cache: bool, as_json: bool) -> ExitCode:
     """One build, recorded like any other."""
-    store = _headless_store(as_json=as_json)
+    store = headless_store(as_json=as_json)
     session = Session(config, store)
     try:
         controller = await session.open()

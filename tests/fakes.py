@@ -5,12 +5,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from console.base_values import BaseStatus
+from console.base.checks import CANCELLED, CheckFailure
+from console.base.versions import BaseImage
+from console.base_values import BaseDiff, BaseStatus, BaseVersion, HeldBase, PackageChange, Transfer
 from console.config import Config, load_config
-from console.errors import EngineUnreachableError
+from console.errors import BaseError, ConfigError, EngineUnreachableError
 from console.events import Event
 from console.measurements import Comparison, Sample, Usual
 from console.model import BuildOutcome, BuildStatus, ContextSummary, Scenario, StepFailure, Target
@@ -147,19 +151,151 @@ class FakeRunner:
 
 @dataclass
 class FakeBase:
-    """A base image that is there, or not."""
+    """Base images on an engine, called by their IDs."""
 
     present: bool = True
     files: frozenset[str] = frozenset({"base.Dockerfile", "requirements.txt"})
     stale_files: tuple[str, ...] = ()
     away: bool = False
     """The engine does not answer."""
+    version: str = "latest"
+    may_pull: bool = False
+    due: bool = False
+    busy: bool = False
+    """Another process is at it."""
+    on_engine: list[str] = field(default_factory=list)
+    """The versions, newest first."""
+    tried: BaseImage | None = None
+    """The candidate."""
+    current: str = "sha256:base"
+    """What is `latest`."""
+    check_fails: CheckFailure | None = None
+    majors: tuple[PackageChange, ...] = ()
+    """What every new base brings."""
+    remote: str = ""
+    """Image ID of what the registry has as `latest`."""
+    held: HeldBase | None = None
+    twins: dict[str, str] = field(default_factory=dict)
+    done: list[str] = field(default_factory=list)
+    """What was done, in order."""
+    checking: asyncio.Event | None = None
+    """A check lasts until it is set."""
 
-    async def status(self) -> BaseStatus:
+    @property
+    def pinned(self) -> bool:
+        return self.version != "latest"
+
+    def pull_due(self) -> bool:
+        return self.due
+
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        if self.busy:
+            raise ConfigError("another splitdeck is at work on the base images", "wait until it is done")
+        yield
+
+    def _answer(self) -> None:
         if self.away:
             raise EngineUnreachableError("no container engine answers", "start it")
-        image_id = "sha256:base" if self.present else ""
-        return BaseStatus("demo-base:latest", self.present, image_id, stale_files=self.stale_files)
+
+    async def status(self) -> BaseStatus:
+        self._answer()
+        image_id = self.current if self.present else ""
+        return BaseStatus(
+            f"demo-base:{self.version}",
+            self.present,
+            image_id,
+            fingerprint="old" if self.stale_files else "now",
+            inputs_fingerprint="now",
+            stale_files=self.stale_files,
+            version=image_id,
+            pinned=self.pinned,
+            held=self.held,
+        )
+
+    async def versions(self) -> tuple[BaseVersion, ...]:
+        return tuple(BaseVersion(one, (one,), 1.0, 1, version=one) for one in self.on_engine)
+
+    async def candidate(self) -> BaseImage | None:
+        self._answer()
+        return self.tried
+
+    async def latest(self) -> str | None:
+        return self.current if self.present else None
+
+    async def twin(self, image_id: str) -> str | None:
+        return self.twins.get(image_id)
+
+    async def compare(self, before: str, after: str) -> BaseDiff:
+        self.done.append(f"compare {before} {after}")
+        return BaseDiff(before, after, self.majors)
+
+    async def check(self, image_id: str, tell: Callable[[str, tuple[str, ...]], None]) -> CheckFailure | None:
+        self._answer()
+        self.done.append(f"check {image_id}")
+        tell("true", ("well",))
+        if self.checking is not None:
+            await self.checking.wait()
+        return self.check_fails
+
+    async def promote(self, image_id: str) -> BaseStatus:
+        self._answer()
+        self.done.append(f"promote {image_id}")
+        self.on_engine.insert(0, image_id)
+        self.present, self.current, self.tried, self.held = True, image_id, None, None
+        return BaseStatus("demo-base:latest", True, image_id, fingerprint="now", version=image_id)
+
+    async def hold(self, held: HeldBase, image_id: str) -> None:
+        self.done.append(f"hold {image_id or 'nothing'}")
+        self.held = held
+
+    async def superseded(self, image_id: str) -> None:
+        self.done.append(f"remove {image_id}")
+
+    async def drop_candidate(self) -> None:
+        self.tried = None
+
+    async def use(self, wanted: str, observe: Callable[[Transfer], None]) -> str:
+        if wanted not in (*self.on_engine, "latest"):
+            raise BaseError(f"there is no version {wanted}", "look")
+        self.version = wanted
+        return wanted
+
+    async def roll_back(self) -> tuple[str, str]:
+        before = self.current
+        if self.current not in self.on_engine or self.on_engine[-1] == self.current:
+            raise BaseError("there is no version before the present one", "look")
+        self.current = self.on_engine[self.on_engine.index(self.current) + 1]
+        return self.current, before
+
+    async def fetch_pinned(self, observe: Callable[[Transfer], None]) -> None:
+        self.done.append(f"fetch {self.version}")
+        self.present = True
+
+    async def fetch_latest(self, observe: Callable[[Transfer], None], *, asked: bool) -> str | None:
+        self.done.append("fetch latest")
+        self.due = False
+        if not self.remote:
+            raise BaseError("the registry cannot be reached", "see whether the network is up")
+        return None if self.remote == self.current else self.remote
+
+    async def publish(self, observe: Callable[[Transfer], None]) -> tuple[str, ...]:
+        self.done.append(f"publish {self.current}")
+        return (self.current,)
+
+    async def superfluous(self) -> tuple[BaseVersion, ...]:
+        return (await self.versions())[-1:]
+
+    async def prune(self) -> tuple[tuple[str, ...], int]:
+        return ("2026.11.01",), 1_000
+
+    async def tidy(self) -> None:
+        self.done.append("tidy")
+
+    def cancel(self) -> None:
+        if self.checking is not None:
+            self.check_fails = CheckFailure("true", CANCELLED, ())
+            self.checking.set()
 
 
 @dataclass

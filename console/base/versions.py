@@ -55,6 +55,8 @@ class BaseImage:
     """Image that it was built on → what identified it."""
     version: str = ""
     """The date tag that it was built for."""
+    revision: str = ""
+    """The git commit it was built from."""
     tags: tuple[str, ...] = ()
     """All of its names."""
     digest: str = ""
@@ -92,6 +94,7 @@ def find_base(client: APIClient, reference: str) -> BaseImage | None:
         _texts(labels.get(LABEL_ARGS, "")),
         _texts(labels.get(LABEL_PARENTS, "")),
         labels.get(OCI_VERSION, "") if labels.get(LABEL_FINGERPRINT) else "",
+        labels.get(OCI_REVISION, "") if labels.get(LABEL_FINGERPRINT) else "",
         tuple(found.get("RepoTags") or ()),
         _digest(found.get("RepoDigests")),
         tuple((found.get("RootFS") or {}).get("Layers") or ()),

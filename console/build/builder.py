@@ -18,6 +18,7 @@ from console.build.context import KeptContext, Kind, Snapshot
 from console.build.context.reads import is_read
 from console.build.dockerfile import Dockerfile, read_dockerfile
 from console.build.dockerfile.step_inputs import step_inputs
+from console.build.foundation import Bases, check_foundation
 from console.build.last_inputs import LastInputs
 from console.build.recipe import LoadIgnore, Recipe, agents_for, recipe_for, secrets_for
 from console.build.request import Backend, BuildRequest, Cancellation
@@ -79,7 +80,7 @@ class ProjectBuilder:
         backend: How to build.
         load_ignore: Reads .dockerignore; an engine does not apply it to what it is sent.
         stage_of: Puts a step under a row of the comparison.
-        labels: More labels for an image, asked for when its build begins.
+        bases: The base images that are built here, and that app images stand on.
         last_inputs: What earlier builds depended on.
         emit: Where events go.
     """
@@ -91,7 +92,7 @@ class ProjectBuilder:
         backend: Backend,
         load_ignore: LoadIgnore,
         stage_of: Callable[[str], str],
-        labels: Callable[[Target], Mapping[str, str]],
+        bases: Bases,
         last_inputs: LastInputs,
         emit: Callable[[ev.Event], None],
     ) -> None:
@@ -100,7 +101,7 @@ class ProjectBuilder:
         self._backend = backend
         self._load_ignore = load_ignore
         self._stage_of = stage_of
-        self._labels = labels
+        self._bases = bases
         self._last_inputs = last_inputs
         self._emit = emit
         self._workers = {target: EngineWorker(engine, f"build {target.value}") for target in Target}
@@ -146,7 +147,7 @@ class ProjectBuilder:
 
     def reads(self, target: Target, path: str) -> bool:
         """Whether a build of a target could read a path (relative to the project's folder); true where in doubt."""
-        recipe = recipe_for(self._config, target)
+        recipe = self._recipe(target)
         place = Path(os.path.normpath(self._config.root / path))
         if place in (recipe.dockerfile, self._config.run.env_file) or place.name.endswith(".dockerignore"):
             return True
@@ -173,19 +174,17 @@ class ProjectBuilder:
         self, client: APIClient, target: Target, cancellation: Cancellation, reporter: _Reporter, *, no_cache: bool
     ) -> BuildOutcome:
         began = time.monotonic()
-        recipe = recipe_for(self._config, target)
-        if "@" in recipe.tag:
-            raise BuildError(
-                f"the base is pinned to {recipe.tag.partition(':')[0]}:…, which no build can make",
-                "pull that image, or set [base] version to a tag to build it here",
-            )
+        recipe = self._recipe(target)
         if target is not Target.BASE and recipe.tag not in self._ours:  # a base may well come from elsewhere
             _refuse_foreign(client, recipe.tag, self._config.project.name, target)
             self._ours.add(recipe.tag)
         dockerfile = read_dockerfile(recipe.dockerfile, recipe.args)
         dockerfile = replace(dockerfile, path=os.path.relpath(recipe.dockerfile, self._config.root))
         # Before the files are looked at: one that is saved in between then counts as changed since.
-        labels = {LABEL_PROJECT: self._config.project.name, LABEL_ROLE: target.value, **self._labels(target)}
+        foundation = self._bases.foundation(client) if target is Target.APP else None
+        labels = {LABEL_PROJECT: self._config.project.name, LABEL_ROLE: target.value}
+        labels |= self._bases.labels(client) if target is Target.BASE else {}
+        labels |= foundation.labels if foundation is not None else {}
         kept = self._kept_for(target, recipe.context)
         snapshot = kept.snapshot(
             self._load_ignore(recipe.context, recipe.dockerfile),
@@ -207,10 +206,15 @@ class ProjectBuilder:
             outcome = replace(outcome, failure=failure_without_secrets(outcome.failure, request.redact))
         if outcome.status is BuildStatus.OK:
             with engine_errors("reading the image's size"):
-                found: dict[str, int] = client.inspect_image(outcome.image_id)  # type: ignore[no-untyped-call]
+                found: dict[str, Any] = client.inspect_image(outcome.image_id)  # type: ignore[no-untyped-call]
             causes = self._causes(target, inputs, outcome, no_cache=no_cache)
             outcome = replace(outcome, size_bytes=found["Size"], causes=causes)
+            if foundation is not None:
+                outcome = check_foundation(outcome, found, foundation, dockerfile, recipe.target, reporter.warned)
         return replace(outcome, context=replace(summary, sent_bytes=outcome.sent_bytes))
+
+    def _recipe(self, target: Target) -> Recipe:
+        return recipe_for(self._config.with_base_version(self._bases.version), target)
 
     def _trusts(self, target: Target, kept: KeptContext) -> bool:
         """Whether a build may look at nothing but what was saved.

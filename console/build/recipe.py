@@ -42,7 +42,8 @@ def recipe_for(config: Config, target: Target) -> Recipe:
         args = {**args, "BASE_IMAGE": config.base.reference}
         return Recipe(f"{app.image}:latest", app.dockerfile, app.context, args, app.target)
     if target is Target.BASE:
-        return Recipe(config.base.reference, config.base.dockerfile, config.base.context, args)
+        # Beside the present one: it gets other tags once it was found good.
+        return Recipe(config.base.reference_to("candidate"), config.base.dockerfile, config.base.context, args)
     if config.legacy is None:
         hint = 'add [legacy] dockerfile = "Dockerfile.legacy" to config.toml'
         raise BuildError("there is no legacy Dockerfile to build", hint)

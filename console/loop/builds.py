@@ -58,7 +58,7 @@ class Builds:
     ) -> None:
         self._images = {
             Target.APP: config.app.image,
-            Target.BASE: config.base.reference,
+            Target.BASE: config.base.image,
             Target.LEGACY: config.legacy.image if config.legacy else "",
         }
         self._builder = builder

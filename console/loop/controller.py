@@ -1,52 +1,34 @@
 """The loop: saves and wishes in, builds and swaps out, the latest save wins.
 
 Everything here runs on one event loop and waits for nothing but the parts it was given (`loop.ports`). There is one
-lane per image: builds of one target never overlap. The container is swapped beside the app lane, so that a slow start
-does not hold up the build of a newer save.
+lane per image: builds of one target never overlap. The container is swapped beside the lane of what is served, so that
+a slow start does not hold up the build of a newer save.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
-from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+from functools import partial
 
 from console import events as ev
 from console import intents
-from console.base_values import BaseStatus
-from console.config import Config
-from console.errors import EngineUnreachableError, SplitdeckError
+from console.config import Config, load_config
+from console.errors import ConfigError
 from console.format import paths as some_paths
+from console.loop.app_request import AppRequest, joined
+from console.loop.base_life import BaseLife, Renewal
 from console.loop.builds import Builds, FinishedBuild
-from console.loop.guard import guarded
+from console.loop.lanes import Lanes
+from console.loop.outage import Outage
 from console.loop.plan import Plan, Situation, plan
 from console.loop.ports import AppRunner, BaseImages, Emit
 from console.loop.service import Service
-from console.model import BuildOutcome, BuildStatus, ChangeBatch, Target
+from console.model import BuildOutcome, BuildStatus, ChangeBatch, Mode, Target
 
-_ENGINE_AGAIN_S = 1.0
-"""Between two looks at an engine that has gone."""
 _CUT_OFF_AT_MOST = 3
 """So often in a row a build may lose the engine; then the engine may be what the build brings down."""
-
-
-@dataclass(frozen=True, slots=True)
-class _AppRequest:
-    """A wish for a new app image in service, and the save behind it."""
-
-    reason: str
-    batch: ChangeBatch | None = None
-
-    def after(self, earlier: _AppRequest | None) -> _AppRequest:
-        """This request with the files of an earlier one that was never served."""
-        if earlier is None or earlier.batch is None:
-            return self
-        if self.batch is None:
-            return replace(self, batch=earlier.batch)
-        paths = tuple(sorted({*earlier.batch.paths, *self.batch.paths}))
-        return _AppRequest(f"saved {some_paths(paths)}", replace(self.batch, paths=paths))
 
 
 class Controller:
@@ -65,15 +47,14 @@ class Controller:
         self._service = Service(runner, emit, self._cycle_ended)
         self._base_images = base
         self._emit = emit
-        self._base: BaseStatus | None = None
+        self._outage = Outage(base.status, emit, lambda: self._service.serving)
+        self.base = BaseLife(config, base, emit, partial(self._build, Target.BASE))
+        """The base image; for wishes that are carried out without the loop."""
+        self._mode = config.app.mode
         self._paused = False
         self._held: ChangeBatch | None = None
-        self._wanted: _AppRequest | None = None
-        self._lanes: dict[Target, asyncio.Task[Any]] = {}
-        self._background: set[asyncio.Task[None]] = set()
-        self._stopping = False
-        self._given_up = asyncio.Event()
-        """Set once what waits for the engine is wanted no more."""
+        self._wanted: AppRequest | None = None
+        self._lanes = Lanes()
         self.first_cycle: asyncio.Future[bool] | None = None
         """Set to whether the first build came into service."""
 
@@ -82,122 +63,163 @@ class Controller:
     async def start(self) -> None:
         """Takes over what runs already, and builds what the source is now."""
         self.first_cycle = asyncio.get_running_loop().create_future()
-        await self._check_base()
-        self._tell_stale()
+        if self._mode is not Mode.SPLIT:
+            self._emit(ev.ModeChanged(self._mode))
+        await self.base.look()
+        self.base.tell_stale()
         await self._service.resume()
         await self._builds.show_comparison()
-        if self._base is not None and not self._base.present:
-            self._start_lane(Target.BASE, self._base_lane(f"{self._base.reference} is not on this engine yet"))
-        else:
-            self._want(_AppRequest("first build of this session"))
+        self._begin("first build of this session")
+        if not self.base.missing:
+            self._start_base(self.base.go_on)
 
     async def stop(self) -> None:
         """Cancels what is being built and waits for it; a swap under way ends with a container running."""
-        self._stopping = True
+        self._lanes.stopped = True
         self._wanted = None
-        self._given_up.set()
+        self._outage.stop()
         self._builds.cancel_all()
+        self.base.cancel()
         self._service.stop()
-        while tasks := [task for task in self._tasks() if not task.done()]:
+        while tasks := [*self._lanes.running, *filter(None, (self._service.swapping,))]:
             await asyncio.gather(*tasks, return_exceptions=True)
         await self._builds.settle()
 
-    def _tasks(self) -> list[asyncio.Task[Any]]:
-        swap = self._service.swapping
-        return [*self._lanes.values(), *self._background, *([swap] if swap else [])]
-
     def saved(self, batch: ChangeBatch) -> None:
         """A change batch from the watcher."""
-        if self._stopping:
+        if self._lanes.stopped:
             return
         detect_ms = (batch.closed_at - batch.saved_at) * 1000
         self._emit(ev.ChangeDetected(batch.number, batch.paths, batch.saved_at, detect_ms))
-        decision = plan(batch.paths, self._situation())
+        decision = plan(batch.paths, self._situation(batch))
+        request = AppRequest(f"saved {some_paths(batch.paths)}", batch)
         if not isinstance(decision, Plan):
             self._emit(ev.PlanMade(batch.number, None, "hold", decision.reason))
             if self._paused:
-                self._held = batch if self._held is None else _joined(self._held, batch)
+                self._held = batch if self._held is None else joined(self._held, batch)
             elif decision.follows:
-                self._wanted = _AppRequest(f"saved {some_paths(batch.paths)}", batch).after(self._wanted)
+                self._wanted = request.after(self._wanted)
             self._check_base_if_touched(batch)
             return
         self._emit(ev.PlanMade(batch.number, decision.summary, None, decision.reason))
-        request = _AppRequest(decision.reason, batch)
+        request = replace(request, reason=decision.reason)
         if Target.BASE in decision.targets:
-            self._wanted = request.after(self._wanted)
-            self._start_lane(Target.BASE, self._base_lane(decision.reason))
+            if decision.meanwhile:
+                self._want(request, cancels=decision.cancels)
+            else:
+                self._wanted = request.after(self._wanted)
+            self._start_base(self._new_base(decision.reason))
             return
         self._want(request, cancels=decision.cancels)
         self._check_base_if_touched(batch)
 
     def request(self, intent: intents.Intent) -> None:
         """A wish of the user."""
-        if isinstance(intent, intents.RebuildRequested):
-            self._emit(ev.PlanMade(None, "build app", None, "asked for"))
-            if self._base is not None and not self._base.present:
-                self._start_lane(Target.BASE, self._base_lane("asked for; there is no base image yet"))
-            else:
-                self._want(_AppRequest("asked for"))
-        elif isinstance(intent, intents.BaseBuildRequested):
-            self._start_lane(Target.BASE, self._base_lane("asked for"))
-        elif isinstance(intent, intents.LegacyRaceRequested):
-            self._race_legacy()
-        elif isinstance(intent, intents.CancelRequested):
-            self._wanted = None
-            self._given_up.set()
-            self._builds.cancel_all()
-        elif isinstance(intent, intents.PauseRequested):
-            self._pause(intent.paused)
+        match intent:
+            case intents.RebuildRequested():
+                self._emit(ev.PlanMade(None, f"build {self._mode.target.value}", None, "asked for"))
+                self._begin("asked for")
+            case intents.BaseBuildRequested(allow_major):
+                self._start_base(partial(self.base.renew, "asked for", allow_major=allow_major))
+            case intents.BasePullRequested():
+                self._start_base(partial(self.base.fetch, asked=True), busy=True)
+            case intents.BaseUseRequested(version):
+                self._lanes.beside(self._change_base(self.base.use(version)))
+            case intents.BaseRollbackRequested():
+                self._lanes.beside(self._change_base(self.base.roll_back()))
+            case intents.BasePublishRequested():
+                self._lanes.beside(self.base.publish())
+            case intents.BaseVersionsRequested():
+                self._lanes.beside(self.base.list_versions())
+            case intents.BaseCompareRequested(before, after):
+                self._lanes.beside(self.base.compare(before, after))
+            case intents.BasePruneRequested():
+                self._lanes.beside(self.base.prune())
+            case intents.ModeRequested(mode):
+                self._change_mode(mode)
+            case intents.LegacyRaceRequested():
+                self._race_legacy()
+            case intents.CancelRequested():
+                self._wanted = None
+                self._outage.give_up()
+                self._builds.cancel_all()
+                self.base.cancel()
+            case intents.PauseRequested(paused):
+                self._pause(paused)
 
     async def build_one(self, target: Target, *, no_cache: bool = False) -> BuildOutcome:
-        """One build outside the loop, recorded like any other; the base comes first where an app build lacks it."""
-        await self._check_base()
-        if target is Target.APP:
-            self._tell_stale()
-        if target is Target.APP and self._base is not None and not self._base.present:
-            finished = await self._build(Target.BASE, f"{self._base.reference} is not on this engine yet")
-            if finished.outcome.status is not BuildStatus.OK:
-                return finished.outcome
-            await self._promoted()
-        finished = await self._build(target, "asked for on the command line", no_cache=no_cache)
-        if target is Target.BASE and finished.outcome.status is BuildStatus.OK:
-            await self._promoted()
+        """One build outside the loop, recorded like any other; the base comes first where an app build lacks it.
+
+        A base is tried, and taken if it is good; one that is held counts as failed.
+        """
+        await self.base.look()
+        reason = "asked for on the command line"
+        if target is Target.BASE:
+            outcome = _outcome(await self.base.renew(reason, no_cache=no_cache))
+        else:
+            outcome = await self._build_on_base(target, reason, no_cache=no_cache)
         await self._builds.settle()
-        return finished.outcome
+        return outcome
+
+    async def _build_on_base(self, target: Target, reason: str, *, no_cache: bool) -> BuildOutcome:
+        if target is Target.APP:
+            self.base.tell_stale()
+            if self.base.missing and not (obtained := await self.base.obtain()).taken:
+                return _outcome(obtained)
+        return (await self._build(target, reason, no_cache=no_cache)).outcome
+
+    async def measure(self, target: Target, reason: str, *, no_cache: bool = False) -> BuildOutcome:
+        """One build that is recorded like any other and changes nothing: a base that it makes is forgotten."""
+        outcome = (await self._build(target, reason, no_cache=no_cache)).outcome
+        if target is Target.BASE:
+            await self.base.forget_candidate()
+        await self._builds.settle()
+        return outcome
 
     def container_exited(self, container: str) -> None:
         """A container of ours ended by itself."""
         self._service.container_exited(container)
 
-    # -- the app lane -------------------------------------------------------------------------------------------------
+    # -- the lane of what is served -----------------------------------------------------------------------------------
 
-    def _want(self, request: _AppRequest, *, cancels: bool = False) -> None:
+    def _begin(self, reason: str) -> None:
+        """Wants what is served; the base first, where it is missing."""
+        if self._mode is Mode.SPLIT and self.base.missing:
+            self._start_base(self.base.obtain)
+        else:
+            self._want(AppRequest(reason))
+
+    def _want(self, request: AppRequest, *, cancels: bool = False) -> None:
         self._wanted = request.after(self._wanted)
-        if Target.APP in self._builds.running and (cancels or request.batch is None):
-            self._builds.cancel(Target.APP)
-        self._start_lane(Target.APP, self._app_lane())
+        if cancels or request.batch is None:
+            self._builds.cancel(self._mode.target)
+        self._lanes.start(Target.APP, self._app_lane())
 
     async def _app_lane(self) -> None:
         cut_off = 0
         while (request := self._take_wanted()) is not None:
-            finished = await self._build(Target.APP, request.reason, request.batch)
+            target = self._mode.target
+            if target is Target.LEGACY and self._lanes.is_busy(target):  # two builds of one image never overlap
+                self._builds.cancel(target)
+                await self._lanes.ended(target)
+            finished = await self._build(target, request.reason, request.batch)
             cut_off = cut_off + 1 if finished.cut_off else 0
-            if 0 < cut_off < _CUT_OFF_AT_MOST and not self._stopping:
+            if 0 < cut_off < _CUT_OFF_AT_MOST and not self._lanes.stopped:
                 self._cycle_ended(False)
                 newer = self._take_wanted()
                 self._wanted = request if newer is None else newer.after(request)
-                await self._engine_is_back(finished)
-            elif finished.outcome.status is BuildStatus.OK:
+                await self._outage.is_over(_why(finished))
+            elif finished.outcome.status is BuildStatus.OK and target is self._mode.target:
                 await self._service.take_over(request.batch, finished)
             elif finished.outcome.status is BuildStatus.CANCELLED and (newer := self._take_wanted()) is not None:
                 self._wanted = newer.after(request)
-            elif not finished.cut_off and await self._base_has_gone(finished):
+            elif not finished.cut_off and target is Target.APP and await self._base_has_gone(finished):
                 self._wanted = request.after(self._wanted)
-                self._start_lane(Target.BASE, self._base_lane("it is not on this engine any more"))
+                self._start_base(self.base.obtain)
                 return
             else:
                 if finished.cut_off:
-                    self._tell_cut_off(finished)
+                    self._outage.tell_cut_off(f"build #{finished.number}", _why(finished))
                 await self._service.keep()
                 self._cycle_ended(False)
 
@@ -205,10 +227,10 @@ class Controller:
         """Whether an app build failed because somebody removed the base image meanwhile."""
         if finished.outcome.status is not BuildStatus.FAILED or any(step.cached for step in finished.outcome.steps):
             return False
-        await self._check_base()
-        return self._base is not None and not self._base.present
+        await self.base.look()
+        return self.base.missing
 
-    def _take_wanted(self) -> _AppRequest | None:
+    def _take_wanted(self) -> AppRequest | None:
         wanted, self._wanted = self._wanted, None
         return wanted
 
@@ -216,111 +238,95 @@ class Controller:
         if self.first_cycle is not None and not self.first_cycle.done():
             self.first_cycle.set_result(served)
 
-    # -- the base and the legacy lane ---------------------------------------------------------------------------------
+    def _change_mode(self, mode: Mode) -> None:
+        """Serves what is made in another way, from now on."""
+        if mode is Mode.LEGACY and self._config.legacy is None:
+            self._tell_no_legacy("to go back to")
+        elif mode is not self._mode:
+            self._builds.cancel(self._mode.target)
+            self._mode = mode
+            self._emit(ev.ModeChanged(mode))
+            self._begin(f"{mode.value} mode from now on")
 
-    async def _base_lane(self, reason: str) -> None:
-        for _ in range(_CUT_OFF_AT_MOST):
-            finished = await self._build(Target.BASE, reason)
-            if not finished.cut_off:
+    # -- the base's lane ----------------------------------------------------------------------------------------------
+
+    def _new_base(self, reason: str) -> Callable[[], Awaitable[Renewal]]:
+        return self.base.obtain if self.base.missing else partial(self.base.renew, reason)
+
+    def _start_base(self, work: Callable[[], Awaitable[Renewal | None]], *, busy: bool = False) -> None:
+        """Starts work on the base unless there is some under way; `busy` tells the user of that."""
+        if busy and self._lanes.is_busy(Target.BASE):
+            self._emit(ev.ErrorOccurred("the base image is being worked on", "wait for it, or x cancels it"))
+            return
+        self._lanes.start(Target.BASE, self._base_lane(work))
+
+    async def _base_lane(self, work: Callable[[], Awaitable[Renewal | None]]) -> None:
+        done = await work()
+        for _ in range(_CUT_OFF_AT_MOST - 1):
+            if done is None or not done.cut_off:
                 break
             self._cycle_ended(False)
-            if not await self._engine_is_back(finished):
+            if not await self._outage.is_over(done.cut_off):
                 return
-        else:
-            self._tell_cut_off(finished)
-        if finished.outcome.status is BuildStatus.OK:
-            await self._promoted()
-            if self._base is not None and self._base.stale_files and self._config.base.on_change == "build":
-                await self._base_lane(f"saved {some_paths(self._base.stale_files)} meanwhile")
-                return
-            self._want(_AppRequest("there is a new base image"))
+            done = await work()
+        if done is None:
             return
-        await self._service.keep()
-        if self._base is not None and self._base.present and self._wanted is not None:
+        if done.cut_off:
+            self._outage.tell_cut_off("work on the base image", done.cut_off)
+        if done.taken and self.base.stale_files and self.base.builds_at_once:
+            await self._base_lane(partial(self.base.renew, f"saved {some_paths(self.base.stale_files)} meanwhile"))
+        elif done.taken and self._mode is Mode.SPLIT and not (self._base_images.pinned and not self._wanted):
+            self._want(AppRequest("there is a new base image"))
+        elif self._wanted is not None and not (self._mode is Mode.SPLIT and self.base.missing):
             self._want(self._wanted)
-        else:
+        elif self.base.missing:
+            await self._service.keep()
             self._cycle_ended(False)
 
-    async def _promoted(self) -> None:
-        await self._check_base()
-        if self._base is not None:
-            self._emit(ev.BasePromoted(self._config.base.version, self._base.fingerprint))
-
-    async def _check_base(self) -> None:
-        self._base = await guarded(self._emit, self._base_images.status()) or self._base
-        if self._base is not None:
-            self._emit(ev.BaseChecked(self._base))
-
-    def _tell_stale(self) -> None:
-        if self._base is not None and self._base.stale_files and self._config.base.on_change != "warn":
-            self._emit(ev.BaseStale(self._base.stale_files))
+    async def _change_base(self, work: Awaitable[bool]) -> None:
+        """After app builds were told to stand on another version: the app is built on it."""
+        if await work and self._mode is Mode.SPLIT:
+            self._begin("app builds stand on another base image")
 
     def _check_base_if_touched(self, batch: ChangeBatch) -> None:
         if self._base_images.files.isdisjoint(batch.paths):
             return
 
         async def check() -> None:
-            await self._check_base()
-            self._tell_stale()
+            await self.base.look()
+            self.base.tell_stale()
 
-        task = asyncio.create_task(check())
-        self._background.add(task)
-        task.add_done_callback(self._background.discard)
+        self._lanes.beside(check())
+
+    # -- the race -----------------------------------------------------------------------------------------------------
 
     def _race_legacy(self) -> None:
         if self._config.legacy is None:
-            hint = 'add [legacy] dockerfile = "Dockerfile.legacy" to config.toml'
-            self._emit(ev.ErrorOccurred("there is no legacy Dockerfile to race against", hint))
-            return
-        if Target.LEGACY in self._builds.running:
+            self._tell_no_legacy("to race against")
+        elif self._mode is Mode.LEGACY:
+            self._emit(ev.ErrorOccurred("there is nothing to race: every save builds the legacy image", "m goes back"))
+        elif Target.LEGACY in self._builds.running:
             self._emit(ev.ErrorOccurred("the legacy build is still running", "x cancels it"))
-            return
-        self._start_lane(Target.LEGACY, self._legacy_lane())
+        else:
+            self._lanes.start(Target.LEGACY, self._legacy_lane())
 
     async def _legacy_lane(self) -> None:
         finished = await self._build(Target.LEGACY, "what the single image costs for the source as it is now")
         if finished.cut_off:
-            self._tell_cut_off(finished)
+            self._outage.tell_cut_off(f"build #{finished.number}", _why(finished))
 
-    # -- an engine that goes away -------------------------------------------------------------------------------------
+    def _tell_no_legacy(self, purpose: str) -> None:
+        hint = 'add [legacy] dockerfile = "Dockerfile.legacy" to config.toml'
+        self._emit(ev.ErrorOccurred(f"there is no legacy Dockerfile {purpose}", hint))
 
-    async def _engine_is_back(self, finished: FinishedBuild) -> bool:
-        """Waits until the engine that a build was cut off by answers; false if nobody wants that build any more."""
-        if self._stopping:
-            return False
-        if not self._service.serving:  # else the one who follows the container tells
-            message = finished.outcome.failure.message if finished.outcome.failure else "the container engine went away"
-            self._emit(ev.ErrorOccurred(message, "what was being built is built again once the engine is back"))
-        self._given_up.clear()
-        while not self._stopping:
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._given_up.wait(), _ENGINE_AGAIN_S)
-            if self._given_up.is_set():
-                break
-            try:
-                await self._base_images.status()
-            except EngineUnreachableError:
-                continue
-            except SplitdeckError:
-                pass  # it answers; what is wrong with the base is told when it is needed
-            return True
-        return False
-
-    def _tell_cut_off(self, finished: FinishedBuild) -> None:
-        """A build that is not done again by itself."""
-        if self._stopping:
-            return
-        message = finished.outcome.failure.message if finished.outcome.failure else "the container engine went away"
-        self._emit(
-            ev.ErrorOccurred(f"build #{finished.number} was cut off: {message}", "build again: a save, r, b or l")
-        )
+    # -- small things -------------------------------------------------------------------------------------------------
 
     async def _build(
         self, target: Target, reason: str, batch: ChangeBatch | None = None, *, no_cache: bool = False
     ) -> FinishedBuild:
-        stands_on = ""
-        if self._base is not None:
-            stands_on = self._base.image_id if target is Target.APP else self._base.inputs_fingerprint
+        status, stands_on = self.base.status, ""
+        if status is not None:
+            stands_on = status.image_id if target is Target.APP else status.inputs_fingerprint
         return await self._builds.build(
             *(target, reason, batch),
             no_cache=no_cache,
@@ -329,8 +335,6 @@ class Controller:
             watching=self.first_cycle is not None,
         )
 
-    # -- small things -------------------------------------------------------------------------------------------------
-
     def _pause(self, paused: bool) -> None:
         self._paused = paused
         self._emit(ev.WatchPaused(paused))
@@ -338,27 +342,37 @@ class Controller:
         if not paused and held is not None:
             self.saved(held)
 
-    def _situation(self) -> Situation:
+    def _situation(self, batch: ChangeBatch) -> Situation:
+        config, split = self._config, self._mode is Mode.SPLIT
         return Situation(
-            base_present=self._base is None or self._base.present,
-            base_inputs=self._base_images.files,
-            config_path=self._config.path.name,
-            app_reads=lambda path: self._builds.reads(Target.APP, path),
+            base_present=not (split and self.base.missing),
+            base_inputs=self._base_images.files if split else frozenset(),
+            config_path=config.path.name,
+            config_known=config.path.name in batch.paths and self._config_is_known(),
+            app_reads=lambda path: self._builds.reads(self._mode.target, path),
+            target=self._mode.target,
             paused=self._paused,
-            building=Target.APP in self._builds.running,
-            base_building=Target.BASE in self._builds.running,
-            on_busy=self._config.watch.on_busy,
-            on_base_change=self._config.base.on_change,
+            building=self._mode.target in self._builds.running,
+            base_building=self._lanes.is_busy(Target.BASE),
+            on_busy=config.watch.on_busy,
+            on_base_change="warn" if self._base_images.pinned else config.base.on_change,
         )
 
-    def _start_lane(self, target: Target, lane: Coroutine[Any, Any, None]) -> None:
-        """Starts a target's lane unless it is under way; then that one sees to what is wanted."""
-        running = self._lanes.get(target)
-        if self._stopping or (running is not None and not running.done()):
-            lane.close()
-            return
-        self._lanes[target] = asyncio.create_task(lane)
+    def _config_is_known(self) -> bool:
+        """Whether config.toml says just what is in use: the program itself writes the base's version to it."""
+        try:
+            return load_config(self._config.path) == self._config.with_base_version(self._base_images.version)
+        except ConfigError:
+            return False
 
 
-def _joined(earlier: ChangeBatch, later: ChangeBatch) -> ChangeBatch:
-    return replace(later, paths=tuple(sorted({*earlier.paths, *later.paths})))
+def _why(finished: FinishedBuild) -> str:
+    return finished.outcome.failure.message if finished.outcome.failure else "the container engine went away"
+
+
+def _outcome(renewal: Renewal) -> BuildOutcome:
+    """How a base came about, as a build: held is failed, however well it was built."""
+    built = renewal.built.outcome if renewal.built is not None else BuildOutcome(BuildStatus.OK, 0.0)
+    if renewal.taken or built.status is not BuildStatus.OK:
+        return built
+    return replace(built, status=BuildStatus.FAILED)

@@ -19,7 +19,11 @@ class Situation:
     """Files that go into the base image, relative to the project's folder."""
     app_reads: Callable[[str], bool] = lambda _path: True
     """Whether an app build could read a path; a path that it cannot read changes nothing."""
+    target: Target = Target.APP
+    """What is served."""
     config_path: str = "config.toml"
+    config_known: bool = False
+    """Whether config.toml says just what is in use."""
     paused: bool = False
     building: bool = False
     base_building: bool = False
@@ -35,6 +39,8 @@ class Plan:
     reason: str
     cancels: bool = False
     """A build of the same image that runs now is cancelled first."""
+    meanwhile: bool = False
+    """The app is built on the present base meanwhile, and again on the new one."""
 
     @property
     def summary(self) -> str:
@@ -55,22 +61,27 @@ def plan(changed: tuple[str, ...], situation: Situation) -> Plan | Hold:
     if situation.paused:
         return Hold("paused; saves are collected until you go on (p)")
     relevant = tuple(path for path in changed if path != situation.config_path)
+    if not relevant and situation.config_known:
+        return Hold(f"{situation.config_path} says what is in use")
     if not relevant:
         return Hold(f"{situation.config_path} changed; restart splitdeck to use it")
     if situation.building and situation.on_busy == "do-nothing":
         return Hold('a build is running and [watch] on_busy = "do-nothing"')
-    also = f"; {situation.config_path} changed too: restart splitdeck to use it" if len(relevant) < len(changed) else ""
+    also = f"; {situation.config_path} changed too: restart splitdeck to use it"
+    also = also if len(relevant) < len(changed) and not situation.config_known else ""
     cancels = situation.building and situation.on_busy == "restart"
     if not situation.base_present:
         if situation.base_building:
             return Hold("the base image is being built; the app follows by itself", follows=True)
         return Plan((Target.BASE, Target.APP), f"saved {some_paths(relevant)}; there is no base image yet", cancels)
     for_base = [path for path in relevant if path in situation.base_inputs]
-    if for_base and situation.on_base_change == "build":
-        return Plan((Target.BASE, Target.APP), f"saved {some_paths(for_base)}, which the base is made of", cancels)
     for_app = [path for path in relevant if situation.app_reads(path)]
+    if for_base and situation.on_base_change == "build":
+        reason = f"saved {some_paths(for_base)}, which the base is made of"
+        meanwhile = not situation.base_inputs.issuperset(for_app)
+        return Plan((Target.BASE, Target.APP), reason, cancels and meanwhile, meanwhile)
     if for_app:
-        return Plan((Target.APP,), f"saved {some_paths(for_app)}{also}", cancels)
+        return Plan((situation.target,), f"saved {some_paths(for_app)}{also}", cancels)
     if for_base:
         return Hold(f"{some_paths(for_base)} goes into the base image only; b (or `splitdeck build base`) builds it")
-    return Hold(f"the app image reads nothing of {some_paths(relevant)}")
+    return Hold(f"the {situation.target.value} image reads nothing of {some_paths(relevant)}")

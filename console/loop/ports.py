@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Protocol
 
-from console.base_values import BaseStatus
+from console.base.checks import CheckFailure
+from console.base.versions import BaseImage
+from console.base_values import BaseDiff, BaseStatus, BaseVersion, HeldBase, Transfer
 from console.events import Event
 from console.measurements import Comparison, Sample, Usual
 from console.model import BuildNumber, BuildOutcome, Target
@@ -58,14 +61,89 @@ class AppRunner(Protocol):
 
 
 class BaseImages(Protocol):
-    """The base image on this engine."""
+    """The base images of the project on this engine. Whatever fails is a `SplitdeckError`."""
 
     @property
     def files(self) -> frozenset[str]:
         """What goes into it, relative to the project's folder, as last read."""
 
+    @property
+    def version(self) -> str:
+        """What app builds stand on, as [base] version has it."""
+
+    @property
+    def pinned(self) -> bool:
+        """Whether that is one certain version, whatever becomes `latest`."""
+
+    @property
+    def may_pull(self) -> bool:
+        """Whether one that is missing may be fetched from a registry."""
+
+    def pull_due(self) -> bool:
+        """Whether the registry is to be asked for a newer one now."""
+
+    def reserved(self) -> AbstractContextManager[None]:
+        """While it is held, no other process makes, moves or removes base images of the project."""
+
     async def status(self) -> BaseStatus:
         """As it is now, compared with its inputs as they are now."""
+
+    async def versions(self) -> tuple[BaseVersion, ...]:
+        """Those on this engine, newest first."""
+
+    async def candidate(self) -> BaseImage | None:
+        """One that was built or fetched and is not a version yet."""
+
+    async def latest(self) -> str | None:
+        """The ID of what is `latest`; None where nothing is."""
+
+    async def twin(self, image_id: str) -> str | None:
+        """The ID of the version that holds just what a candidate holds; None where there is none."""
+
+    async def compare(self, before: str, after: str) -> BaseDiff:
+        """What two of them do not have alike."""
+
+    async def check(self, image_id: str, tell: Callable[[str, tuple[str, ...]], None]) -> CheckFailure | None:
+        """Runs the checks of a new one; None where it passes."""
+
+    async def promote(self, image_id: str) -> BaseStatus:
+        """Makes one `latest`, with tags of its own that never move."""
+
+    async def hold(self, held: HeldBase, image_id: str) -> None:
+        """Keeps in mind why a new one did not become `latest`."""
+
+    async def superseded(self, image_id: str) -> None:
+        """Removes a candidate that a newer one took the place of."""
+
+    async def drop_candidate(self) -> None:
+        """Forgets a candidate that is not wanted."""
+
+    async def use(self, wanted: str, observe: Callable[[Transfer], None]) -> str:
+        """Lets app builds stand on a version from now on, and gives its name."""
+
+    async def roll_back(self) -> tuple[str, str]:
+        """Lets app builds stand on the version before; gives its name and that of the one before."""
+
+    async def fetch_pinned(self, observe: Callable[[Transfer], None]) -> None:
+        """Fetches the version that app builds are to stand on."""
+
+    async def fetch_latest(self, observe: Callable[[Transfer], None], *, asked: bool) -> str | None:
+        """Fetches the registry's `latest` and gives its ID; None where it is not a newer one."""
+
+    async def publish(self, observe: Callable[[Transfer], None]) -> tuple[str, ...]:
+        """Pushes the present one, and gives its tags there."""
+
+    async def superfluous(self) -> tuple[BaseVersion, ...]:
+        """Those that nobody needs."""
+
+    async def prune(self) -> tuple[tuple[str, ...], int]:
+        """Removes those that nobody needs; gives their names and the bytes that came free."""
+
+    async def tidy(self) -> None:
+        """Removes what a killed process left."""
+
+    def cancel(self) -> None:
+        """Ends the check or transfer under way; nothing to end is fine."""
 
 
 class Recorder(Protocol):

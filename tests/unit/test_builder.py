@@ -12,6 +12,7 @@ import pytest
 from docker.errors import ImageNotFound
 
 from console import events as ev
+from console.base_values import Foundation
 from console.build.builder import ProjectBuilder
 from console.build.context import KeptContext
 from console.build.last_inputs import LastInputs
@@ -28,6 +29,20 @@ INFO = EngineInfo("docker", "28", "1.48", "buildkit", "overlay2", "unix:///x")
 OK = BuildOutcome(BuildStatus.OK, 1.0, image_id="sha256:new")
 
 
+class Bases:
+    """The base images of the project."""
+
+    version = "latest"
+    own: Callable[[], Mapping[str, str]] = staticmethod(dict)
+    stands: Foundation | None = None
+
+    def labels(self, _client: object) -> Mapping[str, str]:
+        return self.own()
+
+    def foundation(self, _client: object) -> Foundation | None:
+        return self.stands
+
+
 class Bench:
     """A builder whose engine and way of building answer as told."""
 
@@ -37,15 +52,14 @@ class Bench:
         self.looked_up: list[str] = []
         self.requests: list[BuildRequest] = []
         self.answer: Callable[[BuildRequest], BuildOutcome] = lambda _request: OK
-        self.labels: Callable[[Target], Mapping[str, str]] = lambda _target: {}
+        self.bases = Bases()
         self.heard: list[ev.Event] = []
         self.builder = self.make(self.config)
 
     def make(self, config: Config) -> ProjectBuilder:
         engine = Engine(INFO, lambda: self)  # type: ignore[arg-type, return-value]
         inputs = LastInputs(self.config.root / "state", "here")
-        labels = lambda target: self.labels(target)  # noqa: E731
-        return ProjectBuilder(engine, config, self, load_ignore, str, labels, inputs, self.heard.append)
+        return ProjectBuilder(engine, config, self, load_ignore, str, self.bases, inputs, self.heard.append)
 
     def build(self, _client: object, request: BuildRequest, _observer: BuildObserver) -> BuildOutcome:
         self.requests.append(request)
@@ -75,7 +89,7 @@ async def test_labels_tell_of_the_files_as_they_were_before_they_were_looked_at(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = bench.config.root / "requirements.txt"
-    bench.labels = lambda _target: {"content": file.read_text()}
+    bench.bases.own = lambda: {"content": file.read_text()}
     look = KeptContext.snapshot
 
     def look_and_save(*arguments: Any, **options: Any) -> Any:
@@ -229,3 +243,47 @@ async def test_a_defect_in_finding_causes_fails_no_build(bench: Bench, monkeypat
     monkeypatch.setattr("console.build.builder.explain", fail)
     outcome = await bench.built(Target.APP)
     assert (outcome.status, outcome.causes) == (BuildStatus.OK, ())
+
+
+FOUNDATION = Foundation("demo-base:latest", "sha256:base", ("a", "b"), {"io.splitdeck.base": "sha256:base"})
+
+
+async def test_an_app_says_what_it_stands_on(bench: Bench) -> None:
+    bench.bases.stands = FOUNDATION
+    bench.images["sha256:new"]["RootFS"] = {"Layers": ["a", "b", "c"]}
+    assert (await bench.built(Target.APP)).status is BuildStatus.OK
+    assert bench.requests[0].labels["io.splitdeck.base"] == "sha256:base"
+
+
+async def test_an_app_follows_the_version_that_is_pinned(bench: Bench) -> None:
+    bench.bases.version = "2026.11.24"
+    await bench.built(Target.APP)
+    assert bench.requests[0].args["BASE_IMAGE"] == "demo-base:2026.11.24"
+
+
+async def test_a_base_is_built_beside_the_present_one(bench: Bench) -> None:
+    await bench.built(Target.BASE)
+    assert bench.requests[0].tag == "demo-base:candidate"
+
+
+async def test_an_app_on_another_image_than_its_base_is_remarked_on(bench: Bench) -> None:
+    bench.bases.stands = FOUNDATION
+    bench.images["sha256:new"]["RootFS"] = {"Layers": ["x", "b", "c"]}
+    bench.config.app.dockerfile.write_text("FROM python:3 AS one\nFROM one\nCOPY app.py /\n")
+    outcome = await bench.built(Target.APP)
+    assert outcome.status is BuildStatus.OK
+    [warning] = outcome.warnings
+    assert warning.message == "the app image stands on python:3, and not on the base image demo-base:latest"
+    assert warning.lines == ((1, 1),)
+    assert [event.warning for event in bench.heard if isinstance(event, ev.BuildWarned)] == [warning]
+
+
+async def test_an_app_whose_base_changed_under_it_is_no_app(bench: Bench) -> None:
+    bench.bases.stands = FOUNDATION
+    bench.images["sha256:new"]["RootFS"] = {"Layers": ["a", "other", "c"]}
+    outcome = await bench.built(Target.APP)
+    assert outcome.status is BuildStatus.FAILED
+    assert outcome.failure is not None
+    assert (
+        outcome.failure.message == "the app image does not stand on demo-base:latest, which changed while it was built"
+    )

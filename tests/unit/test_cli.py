@@ -153,13 +153,13 @@ def test_an_error_is_one_message_and_one_hint(
 
 HUNG = """
 import asyncio, queue, types
-from console import cli, session
-session.STOP_DEADLINE_S, cli._GRACE_S = 0.1, 0.1
+from console import cli_common, session
+session.STOP_DEADLINE_S, cli_common._GRACE_S = 0.1, 0.1
 async def hang():
     await asyncio.sleep(0)
     print("hangs", flush=True)
     queue.SimpleQueue().get()  # the event loop waits for what never comes
-cli._finish(hang(), types.SimpleNamespace(run=types.SimpleNamespace(stop_grace_s=0.1)))
+cli_common.finish(hang(), types.SimpleNamespace(run=types.SimpleNamespace(stop_grace_s=0.1)))
 """
 
 

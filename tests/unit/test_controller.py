@@ -175,7 +175,7 @@ LOST = EngineUnreachableError("the engine went away", "start it")
 
 @pytest.fixture
 def _soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("console.loop.controller._ENGINE_AGAIN_S", 0.001)
+    monkeypatch.setattr("console.loop.outage._AGAIN_S", 0.001)
 
 
 async def seconds(condition: Callable[[], bool]) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from console.config import load_config
 from console.errors import ConfigError
-from console.lock import ProjectLock
+from console.lock import project_lock
 from console.watch.scope import Ignored, scope_of
 from tests.fakes import make_project
 
@@ -53,16 +53,16 @@ def test_a_context_above_the_project_is_looked_at_as_any_other(tmp_path: Path) -
 
 
 def test_one_session_per_project(tmp_path: Path) -> None:
-    first, second = ProjectLock(tmp_path / "state" / "x.lock"), ProjectLock(tmp_path / "state" / "x.lock")
-    first.take("demo")
+    first, second = (project_lock(tmp_path / "state" / "x.lock", "demo") for _ in range(2))
+    first.take()
     with pytest.raises(ConfigError, match="runs on demo already"):
-        second.take("demo")
+        second.take()
     first.release()
-    second.take("demo")
+    second.take()
     second.release()
     second.release()
 
 
 def test_without_a_state_directory_there_is_no_lock_and_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    ProjectLock(tmp_path / "file" / "x.lock").take("demo")
+    project_lock(tmp_path / "file" / "x.lock", "demo").take()

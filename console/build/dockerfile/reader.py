@@ -112,6 +112,17 @@ class Dockerfile:
         images = (image for stage in self.needed_stages(target) for image in self._needs[stage.index].images)
         return tuple(dict.fromkeys(images))
 
+    def root(self, target: str | None = None) -> Stage:
+        """The stage whose image the target stands on: itself, or an earlier one that it is built on.
+
+        Raises:
+            DockerfileError: If there is no such target.
+        """
+        stage = self.stages[self._target(target)]
+        while stage.parent_stage is not None:
+            stage = self.stages[stage.parent_stage]
+        return stage
+
     def declared_args(self) -> frozenset[str]:
         """The names of all build arguments that it declares."""
         arguments = (one for one in self.instructions if one.keyword == "ARG")

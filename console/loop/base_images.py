@@ -1,0 +1,373 @@
+"""A project's base images on its engine, for the loop: what it asks of them, and what it has done with them.
+
+Quick questions have a thread of their own, so that they are answered while a check or a transfer takes its time.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from console.base.checks import CheckFailure, run_checks, tidy_checks
+from console.base.memory import BaseMemory
+from console.base.promotion import (
+    drop_candidate,
+    images_in_use,
+    layer_bytes,
+    make_latest,
+    promote,
+    remove_superseded,
+    remove_versions,
+)
+from console.base.versions import LATEST, BaseImage, find_base, find_version, previous_of, superfluous
+from console.base_values import BaseDiff, BaseStatus, BaseVersion, Foundation, HeldBase
+from console.config import Config
+from console.config_edit import write_base_version
+from console.engine import Engine, EngineWorker
+from console.errors import BaseError
+from console.format import paths as some
+from console.lock import Lock
+from console.loop.base_facts import BaseFacts
+from console.loop.base_registry import BaseRegistry, Observe
+from console.loop.fingerprint import status_of
+from console.model import Clock
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+_WAIT_S = {"always": 0.0, "daily": 86_400.0, "weekly": 7 * 86_400.0}
+"""How long the registry is not asked again, by [base] pull."""
+
+
+class ProjectBase:
+    """The base images of one project on one engine.
+
+    Args:
+        engine: Where they are.
+        config: The project.
+        facts: What is known of them.
+        memory: What is remembered from one run to the next.
+        lock: Held while base images are made, moved or removed.
+        clock: The present.
+    """
+
+    def __init__(
+        self, engine: Engine, config: Config, facts: BaseFacts, memory: BaseMemory, lock: Lock, clock: Clock
+    ) -> None:
+        self._config = config
+        self._base = config.base
+        self._facts = facts
+        self._memory = memory
+        self._lock = lock
+        self._clock = clock
+        self._quick = EngineWorker(engine, "base images")
+        self._slow = EngineWorker(engine, "base image work")
+        self._registry = BaseRegistry(self._base, clock)
+        self._check_ended: threading.Event | None = None
+        """Ends the check that runs."""
+
+    # -- what there is ------------------------------------------------------------------------------------------------
+
+    @property
+    def files(self) -> frozenset[str]:
+        """The input files as last read, relative to the project's folder."""
+        return frozenset(self._facts.inputs.files) if self._facts.inputs else frozenset()
+
+    @property
+    def version(self) -> str:
+        """What app builds stand on, as [base] version has it."""
+        return self._facts.version
+
+    @property
+    def pinned(self) -> bool:
+        """Whether that is one certain version, so that a new base does not take its place."""
+        return self._facts.pinned
+
+    async def read_inputs(self) -> None:
+        """Reads the inputs as they are now.
+
+        Raises:
+            SplitdeckError: If one cannot be read.
+        """
+        await self._quick.call(self._facts.read_inputs)
+
+    async def status(self) -> BaseStatus:
+        """As `BaseFacts.status`."""
+        return await self._quick.call(self._facts.status)
+
+    async def versions(self) -> tuple[BaseVersion, ...]:
+        """As `BaseFacts.versions`."""
+        return await self._quick.call(self._facts.versions)
+
+    async def candidate(self) -> BaseImage | None:
+        """As `BaseFacts.candidate`."""
+        return await self._quick.call(self._facts.candidate)
+
+    async def latest(self) -> str | None:
+        """The ID of what is `latest` now, whatever app builds stand on; None where nothing is.
+
+        Raises:
+            EngineError: If the engine does not say.
+        """
+        found = await self._quick.call(lambda client: find_base(client, self._base.reference_to(LATEST)))
+        return None if found is None else found.image_id
+
+    async def twin(self, image_id: str) -> str | None:
+        """As `BaseFacts.twin`."""
+        return await self._quick.call(lambda client: self._facts.twin(client, image_id))
+
+    async def compare(self, before: str, after: str) -> BaseDiff:
+        """As `BaseFacts.compare`."""
+        return await self._slow.call(lambda client: self._facts.compare(client, before, after))
+
+    # -- for builds, on their threads ---------------------------------------------------------------------------------
+
+    def labels(self, client: APIClient) -> Mapping[str, str]:
+        """As `BaseFacts.labels`."""
+        return self._facts.labels(client)
+
+    def foundation(self, client: APIClient) -> Foundation | None:
+        """As `BaseFacts.foundation`."""
+        return self._facts.foundation(client)
+
+    # -- a new one ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def reserved(self) -> Iterator[None]:
+        """While the block runs, no other splitdeck makes, moves or removes this project's base images.
+
+        Raises:
+            ConfigError: If one is at it.
+        """
+        self._lock.take()
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    async def check(self, image_id: str, tell: Callable[[str, tuple[str, ...]], None]) -> CheckFailure | None:
+        """Runs [base] check in an image; None where it passes.
+
+        Raises:
+            EngineError: If the engine refuses for a reason that is not the check's.
+        """
+        ended = self._check_ended = threading.Event()
+
+        def job(client: APIClient) -> CheckFailure | None:
+            return run_checks(
+                client,
+                image_id,
+                self._base.check,
+                project=self._config.project.name,
+                timeout_s=self._base.check_timeout_s,
+                tell=tell,
+                ended=ended,
+            )
+
+        return await self._slow.call(job)
+
+    async def promote(self, image_id: str) -> BaseStatus:
+        """Makes a base `latest`, and gives it its own tags where it has none yet; nothing is held any more.
+
+        Raises:
+            SplitdeckError: If it has gone, or the engine refuses.
+        """
+
+        def job(client: APIClient) -> BaseStatus:
+            image = find_base(client, image_id)
+            if image is None:
+                raise BaseError("the new base image has gone", "build it again")
+            name = promote(client, self._base.image, image, image.revision, self._clock.now())
+            self._remember(held=None, held_image="", held_inputs="", newer="")
+            inputs = self._facts.read_inputs(client)
+            return replace(status_of(self._base.reference_to(LATEST), image, inputs), version=name)
+
+        return await self._quick.call(job)
+
+    async def hold(self, held: HeldBase, image_id: str) -> None:
+        """Keeps in mind why a new base did not become `latest`; an empty ID for one that could not be built."""
+        inputs = self._facts.inputs.fingerprint if self._facts.inputs else ""
+        self._remember(held=held, held_image=image_id, held_inputs=inputs)
+
+    async def superseded(self, image_id: str) -> None:
+        """Removes an earlier candidate, now that a newer one has its tag.
+
+        Raises:
+            EngineError: If the engine goes away.
+        """
+        await self._quick.call(lambda client: remove_superseded(client, image_id))
+
+    async def drop_candidate(self) -> None:
+        """Forgets a candidate that is not wanted.
+
+        Raises:
+            EngineError: If the engine does not answer.
+        """
+        await self._quick.call(lambda client: drop_candidate(client, self._base.image))
+
+    # -- another one --------------------------------------------------------------------------------------------------
+
+    async def use(self, wanted: str, observe: Observe) -> str:
+        """Lets app builds stand on a version, and writes that to config.toml; gives what people call it.
+
+        One that is not here is fetched from the registry.
+
+        Raises:
+            SplitdeckError: If there is no such version, or config.toml cannot be written.
+        """
+
+        def job(client: APIClient) -> tuple[str, str]:
+            if wanted == LATEST:
+                return LATEST, LATEST
+            versions = self._facts.versions(client)
+            found = find_version(versions, wanted)
+            if found is not None:
+                own = wanted if wanted in found.tags else found.name
+                return (own if own in found.tags else f"@{found.digest}"), found.name
+            if self._registry.remote:
+                self._registry.fetch_pinned(client, wanted, observe)
+                return wanted, wanted
+            there = (
+                f"there are {some([one.name for one in versions])}" if versions else "`splitdeck base build` makes one"
+            )
+            raise BaseError(f"there is no version {wanted} of {self._base.image} on this engine", there)
+
+        value, name = await self._slow.call(job)
+        write_base_version(self._config.path, value)
+        self._facts.version = value
+        return name
+
+    async def roll_back(self) -> tuple[str, str]:
+        """Lets app builds stand on the version before the present one; gives the names of both, the new one first.
+
+        Raises:
+            SplitdeckError: If there is none, or it cannot be done.
+        """
+
+        def job(client: APIClient) -> tuple[str, str]:
+            versions = self._facts.versions(client)
+            present = next((one for one in versions if one.current), None)
+            before = None if present is None else previous_of(versions, present.image_id)
+            if present is None or before is None:
+                there = f"there is {some([one.name for one in versions])}" if versions else "there is none at all"
+                raise BaseError(f"there is no version of {self._base.image} before the present one", there)
+            if not self.pinned:
+                make_latest(client, self._base.image, before.image_id)
+            return before.name, present.name
+
+        before, present = await self._quick.call(job)
+        if self.pinned:
+            write_base_version(self._config.path, before)
+            self._facts.version = before
+        return before, present
+
+    @property
+    def may_pull(self) -> bool:
+        """Whether a base that is missing may be fetched."""
+        return bool(self._registry.remote) and self._base.pull != "never"
+
+    def pull_due(self) -> bool:
+        """Whether [base] pull says that the registry is to be asked for a newer one now."""
+        wait_s = _WAIT_S.get(self._base.pull)
+        if wait_s is None or not self._registry.remote or self.pinned:
+            return False
+        return self._clock.now() - self._memory.get().asked_at >= wait_s
+
+    async def fetch_pinned(self, observe: Observe) -> None:
+        """Fetches the version that config.toml names from the registry.
+
+        Raises:
+            SplitdeckError: If there is no registry, or it does not have it.
+        """
+        await self._slow.call(lambda client: self._registry.fetch_pinned(client, self.version, observe))
+
+    async def fetch_latest(self, observe: Observe, *, asked: bool) -> str | None:
+        """Fetches the registry's `latest` as a candidate, and gives its ID; None where it is no newer one.
+
+        Args:
+            observe: Hears how far it is.
+            asked: Whether the user wants it even if it was here before: after a rollback the registry's is no news.
+
+        Raises:
+            SplitdeckError: If there is no registry, or it does not answer.
+        """
+
+        def job(client: APIClient) -> str | None:
+            present = find_base(client, self._base.reference_to(LATEST))
+            fetched = self._registry.fetch_latest(client, present, observe, asked=asked)
+            self._remember(asked_at=self._clock.now(), newer=fetched.newer)
+            return fetched.image_id or None
+
+        return await self._slow.call(job)
+
+    async def publish(self, observe: Observe) -> tuple[str, ...]:
+        """Pushes the present base, `latest` last; gives the tags that the registry has it under.
+
+        Raises:
+            SplitdeckError: If there is none, no registry, or that refuses.
+        """
+
+        def job(client: APIClient) -> tuple[str, ...]:
+            image = find_base(client, self._facts.reference)
+            if image is None:
+                raise BaseError(f"{self._facts.reference} is not on this engine", "build it: `splitdeck base build`")
+            return self._registry.publish(client, image, observe)
+
+        return await self._slow.call(job)
+
+    # -- order --------------------------------------------------------------------------------------------------------
+
+    async def superfluous(self) -> tuple[BaseVersion, ...]:
+        """The versions that nobody needs, as far as we built them.
+
+        Raises:
+            EngineError: If the engine does not answer.
+        """
+        return await self._slow.call(self._superfluous)
+
+    async def prune(self) -> tuple[tuple[str, ...], int]:
+        """Removes the versions that nobody needs; gives what they were called, and the bytes that came free.
+
+        Raises:
+            EngineError: If the engine does not answer.
+        """
+
+        def job(client: APIClient) -> tuple[tuple[str, ...], int]:
+            gone = self._superfluous(client)
+            if not gone:
+                return (), 0
+            before = layer_bytes(client)
+            removed = remove_versions(client, self._base.image, gone)
+            return removed, max(0, before - layer_bytes(client))
+
+        return await self._slow.call(job)
+
+    async def tidy(self) -> None:
+        """Removes what checks of a process that was killed have left.
+
+        Raises:
+            EngineError: If the engine does not answer.
+        """
+        await self._quick.call(lambda client: tidy_checks(client, self._config.project.name))
+
+    def cancel(self) -> None:
+        """Ends the check or transfer under way. That there is none is fine."""
+        if self._check_ended is not None:
+            self._check_ended.set()
+        self._registry.cancel()
+
+    def close(self) -> None:
+        """Lets the threads end."""
+        self.cancel()
+        self._quick.close()
+        self._slow.close()
+
+    def _superfluous(self, client: APIClient) -> tuple[BaseVersion, ...]:
+        ours = [one for one in self._facts.versions(client) if one.fingerprint]
+        return superfluous(ours, self._base.keep, images_in_use(client))
+
+    def _remember(self, **changes: Any) -> None:
+        self._memory.keep(replace(self._memory.get(), **changes))

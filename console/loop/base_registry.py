@@ -1,0 +1,156 @@
+"""A project's base images and its registry: which is to be fetched, what is published under which tag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import date, datetime, timezone
+from itertools import count
+from typing import TYPE_CHECKING
+
+from console.base.promotion import taken_tags
+from console.base.registry import Registry
+from console.base.registry_errors import RegistryError, RegistryFault
+from console.base.versions import CANDIDATE, LATEST, BaseImage, date_tag, list_versions, revision_tag
+from console.base_values import Transfer
+from console.config import BaseConfig
+from console.engine import engine_errors
+from console.errors import BaseError
+from console.model import Clock
+
+if TYPE_CHECKING:
+    from docker import APIClient
+
+Observe = Callable[[Transfer], None]
+"""Hears how far a transfer is; takes it from any thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What the registry has under `latest`."""
+
+    image_id: str = ""
+    """To be taken; empty where it is the present one, or one that was here before and nobody asked for."""
+    newer: str = ""
+    """Its digest, where it is another one than the present one's and is not taken now."""
+
+
+class BaseRegistry:
+    """One project's registry. Everything blocks; `cancel` is for another thread.
+
+    Args:
+        base: Names image and repository.
+        clock: The present.
+    """
+
+    def __init__(self, base: BaseConfig, clock: Clock) -> None:
+        self._image = base.image
+        self.remote = base.remote
+        """The repository; empty where there is none."""
+        self._clock = clock
+        self._at_work: Registry | None = None
+
+    def cancel(self) -> None:
+        """Ends the transfer under way. That there is none is fine."""
+        if self._at_work is not None:
+            self._at_work.cancel()
+
+    def fetch_latest(self, client: APIClient, present: BaseImage | None, observe: Observe, *, asked: bool) -> Fetched:
+        """Fetches what is `latest` there and tags it as the candidate.
+
+        Raises:
+            SplitdeckError: If there is no registry, it does not answer, or has no `latest`.
+        """
+        registry = self._open(client, observe)
+        digest = registry.digest_of(LATEST)
+        if digest is None:
+            raise RegistryError(
+                f"{self.remote} has no {LATEST} yet",
+                "publish one: `splitdeck base publish`",
+                fault=RegistryFault.ABSENT,
+            )
+        known = next((one for one in list_versions(client, self._image) if one.digest == digest), None)
+        if known is not None and present is not None and known.image_id == present.image_id:
+            return Fetched()
+        if known is not None:
+            return Fetched(known.image_id) if asked else Fetched(newer=digest)
+        image_id = registry.pull(digest)
+        if present is not None and image_id == present.image_id:
+            return Fetched()
+        with engine_errors(f"tagging {self._image}:{CANDIDATE}"):
+            client.tag(image_id, self._image, CANDIDATE, force=True)
+        return Fetched(image_id)
+
+    def fetch_pinned(self, client: APIClient, version: str, observe: Observe) -> None:
+        """Fetches one version: by its digest where that is known, else by its tag, which it gets here, too.
+
+        Args:
+            client: This thread's.
+            version: As [base] version has it.
+            observe: Hears how far it is.
+
+        Raises:
+            SplitdeckError: If there is no registry, or it does not have that version.
+        """
+        registry = self._open(client, observe)
+        tag, _, digest = version.partition("@")
+        if digest:
+            registry.pull(digest)
+            return
+        found = registry.digest_of(tag)
+        if found is None:
+            raise RegistryError(
+                f"{self.remote} has no version {tag}",
+                "`splitdeck base list` shows those on this engine",
+                fault=RegistryFault.ABSENT,
+            )
+        image_id = registry.pull(found)
+        with engine_errors(f"tagging {self._image}:{tag}"):
+            client.tag(image_id, self._image, tag, force=True)
+
+    def publish(self, client: APIClient, image: BaseImage, observe: Observe) -> tuple[str, ...]:
+        """Pushes an image under its date, its commit and, where it is that here, `latest`, in this order.
+
+        Only `latest` is ever moved there. Where somebody else has the date, it gets the next number of that day.
+
+        Raises:
+            SplitdeckError: If there is no registry, or it refuses.
+        """
+        registry = self._open(client, observe)
+        own = {tag.rpartition(":")[2] for tag in image.tags}
+        digest = image.digest
+        name = image.name or date_tag(self._day(image), taken_tags(list_versions(client, self._image)))
+        day = ".".join(name.split(".")[:3])
+        for number in count(2):
+            there = registry.digest_of(name)
+            if there is None or there == digest:
+                break
+            name = f"{day}.{number}"
+        published = [name]
+        if there is None:
+            digest = registry.push(image.image_id, name)
+        if name not in own:
+            with engine_errors(f"tagging {self._image}:{name}"):
+                client.tag(image.image_id, self._image, name, force=True)
+        commit = revision_tag(image.revision)
+        if commit:
+            there = registry.digest_of(commit)
+            if there is None:
+                registry.push(image.image_id, commit)
+            if there in (None, digest):
+                published.append(commit)
+        if LATEST in own:
+            if registry.digest_of(LATEST) != digest:
+                registry.push(image.image_id, LATEST)
+            published.append(LATEST)
+        return tuple(published)
+
+    def _open(self, client: APIClient, observe: Observe) -> Registry:
+        if not self.remote:
+            hint = 'set [base] repository = "ghcr.io/me/app-base" in config.toml'
+            raise BaseError("there is no registry to pull from or publish to", hint)
+        self._at_work = Registry(client, self.remote, observe)
+        return self._at_work
+
+    def _day(self, image: BaseImage) -> date:
+        return datetime.fromtimestamp(image.created_at or self._clock.now(), tz=timezone.utc).date()
