@@ -42,6 +42,7 @@ async def carry_out(config: Config, work: Work, *, as_json: bool, publish: bool 
 
 async def build(base: BaseLife, *, force: bool, no_cache: bool, allow_major: bool) -> bool:
     """Builds a new base where there is reason to."""
+    await base.tidy()
     status = base.status
     held = status is not None and status.held is not None and status.held.because is HeldBecause.MAJOR
     if status is not None and status.present and not status.stale_files and not force and not (held and allow_major):

@@ -12,6 +12,7 @@ import typer
 
 from console import __version__, cli_base
 from console.cli_common import AsJson, ConfigFile, Directory, finish, loaded_config
+from console.cli_compare import compare
 from console.errors import ExitCode, SplitdeckError
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ class BuildTarget(str, Enum):
     LEGACY = "legacy"
 
 
+app.command()(compare)
 app.add_typer(cli_base.app)
 
 

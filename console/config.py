@@ -55,6 +55,12 @@ class SecretConfig(Section, frozen=True, kw_only=True):
     """This variable's value is the secret."""
 
 
+class ArgConfig(Section, frozen=True, kw_only=True):
+    """A build argument whose value is this machine's to say."""
+
+    env: _Text
+
+
 class BuildConfig(Section, frozen=True, kw_only=True):
     """[build]: holds for every image."""
 
@@ -66,8 +72,9 @@ class BuildConfig(Section, frozen=True, kw_only=True):
     """Network of RUN steps."""
     platform: str = ""
     """`linux/arm64`, …; empty for the engine's own. Several, with commas between, take buildx."""
-    args: dict[str, str] = field(default_factory=dict)
-    """Build arguments. They stay readable in the image: no secrets."""
+    args: dict[str, str | ArgConfig] = field(default_factory=dict)
+    """Build arguments. They stay readable in the image: no secrets. `{ env = "NAME" }` takes this variable's value, or
+    gives none where it is not set; such a one says where a machine gets things from, and never makes a base stale."""
     secrets: dict[str, SecretConfig] = field(default_factory=dict)
     """For `RUN --mount=type=secret,id=NAME`: never in an image, an event or a log."""
     ssh: tuple[str, ...] = ()
@@ -78,6 +85,14 @@ class BuildConfig(Section, frozen=True, kw_only=True):
     """Caches to read, as buildx writes them: `type=local,src=PATH`, `type=registry,ref=…`, or an image's name."""
     cache_to: tuple[str, ...] = ()
     """Caches to write, as buildx writes them: `type=inline`, `type=local,dest=PATH`, `type=registry,ref=…`."""
+
+    @property
+    def given_args(self) -> dict[str, str]:
+        """The build arguments with their values on this machine."""
+        values = {
+            name: value if isinstance(value, str) else os.environ.get(value.env) for name, value in self.args.items()
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
 
 class BaseConfig(Section, frozen=True, kw_only=True):

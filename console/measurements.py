@@ -101,6 +101,10 @@ class Usual:
     steps: tuple[UsualStep, ...] = ()
 
 
+TO_MEASURE = "compare: "
+"""How the reason of a build begins that was made to be measured, and for nothing else."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One measured build, as the history keeps it."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import platform
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +24,7 @@ from console.history.stages import StageRules
 from console.lock import base_lock, project_lock
 from console.loop.base_facts import BaseFacts
 from console.loop.base_images import ProjectBase
-from console.loop.builds import Builds, Identity
+from console.loop.builds import Builds, Identity, this_machine
 from console.loop.controller import Controller
 from console.loop.guard import defect
 from console.model import (
@@ -85,7 +83,7 @@ class Session:
         )
         emit(ev.BuilderChosen(chosen))
         measured_on = chosen.measured_on(engine.info)
-        machine = f"{platform.node()}, {os.cpu_count()} × {platform.machine()}"
+        machine = this_machine()
         path = history_path(config.project.name, config.path)
         self._recorder = HistoryRecorder(path, config.compare, measured_on, machine, self._clock)
         first_build, notice = await self._recorder.open()

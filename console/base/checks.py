@@ -105,7 +105,7 @@ def run_checks(
         EngineError: If it refuses for a reason that is not the command's.
     """
     for command in commands:
-        text = command if isinstance(command, str) else shlex.join(command)
+        text = command_text(command)
         listener = _Listener(text, tell)
         ending = run_once(
             client,
@@ -120,6 +120,11 @@ def run_checks(
         if ending.reason:
             return CheckFailure(text, ending.reason, tuple(listener.last) or tuple(ending.words.splitlines()))
     return None
+
+
+def command_text(command: str | tuple[str, ...]) -> str:
+    """A check as one would type it."""
+    return command if isinstance(command, str) else shlex.join(command)
 
 
 def tidy_checks(client: APIClient, project: str) -> int:
@@ -290,8 +295,9 @@ class _Output:
         return piece
 
     def _read(self, stream: Iterator[tuple[bytes | None, bytes | None]]) -> None:
-        for out, err in stream:  # it ends without an error when the connection breaks
-            self._put(("stdout", out) if out else ("stderr", err or b""))
+        with suppress(OSError):  # a connection that breaks: whoever waits then asks the engine
+            for out, err in stream:
+                self._put(("stdout", out) if out else ("stderr", err or b""))
         self._put(None)
 
     def _put(self, piece: tuple[Stream, bytes] | None) -> None:

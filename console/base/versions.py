@@ -135,26 +135,28 @@ def list_versions(client: APIClient, image: str) -> tuple[BaseVersion, ...]:
         names = {_plain(tag).removesuffix(f":{LATEST}") for tag in row.get("RepoTags") or ()}
         stands_on = (row.get("Labels") or {}).get(LABEL_BASE, "")
         standing.setdefault(stands_on, set()).update(name for name in names if not name.startswith("<none>"))
-    versions = []
-    for row in rows:
-        tags = sorted(_own_tags(row.get("RepoTags") or (), image))
-        labels = row.get("Labels") or {}
-        if LABEL_BASE in labels or not set(tags) - {CANDIDATE}:
-            continue
-        versions.append(
-            BaseVersion(
-                row["Id"],
-                tuple(tags),
-                float(row.get("Created") or 0),
-                row.get("Size", 0),
-                _digest(row.get("RepoDigests")),
-                _name_of(tags, labels.get(OCI_VERSION, "")),
-                labels.get(OCI_REVISION, "") if labels.get(LABEL_FINGERPRINT) else "",
-                labels.get(LABEL_FINGERPRINT, ""),
-                tuple(sorted(standing.get(row["Id"], ()))),
-            )
-        )
+    # A list that is filtered by a name leaves the digests of other names out, so each is looked at by itself.
+    found = (find_base(client, row["Id"]) for row in rows if LABEL_BASE not in (row.get("Labels") or {}))
+    versions = [
+        _version_of(one, sorted(_own_tags(one.tags, image)), tuple(sorted(standing.get(one.image_id, ()))))
+        for one in found
+        if one is not None and _own_tags(one.tags, image) - {CANDIDATE}
+    ]
     return tuple(sorted(versions, key=lambda one: (one.created_at, one.version), reverse=True))
+
+
+def _version_of(image: BaseImage, tags: list[str], apps: tuple[str, ...]) -> BaseVersion:
+    return BaseVersion(
+        image.image_id,
+        tuple(tags),
+        image.created_at,
+        image.size_bytes,
+        image.digest,
+        _name_of(tags, image.version),
+        image.revision,
+        image.fingerprint,
+        apps,
+    )
 
 
 def marked(versions: Iterable[BaseVersion], current: str, pins: Collection[str]) -> tuple[BaseVersion, ...]:

@@ -36,7 +36,7 @@ def recipe_for(config: Config, target: Target) -> Recipe:
     Raises:
         BuildError: If the configuration has no such image.
     """
-    args = config.build.args
+    args = config.build.given_args
     if target is Target.APP:
         app = config.app
         args = {**args, "BASE_IMAGE": config.base.reference}

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from console import format as fmt
 from console.config import TargetsConfig
 from console.history.stages import CODE, OTHER, PLAN_ROWS, StageRules, stage_times
-from console.measurements import Comparison, Sample, StageTime, TargetCheck, TrackSummary
+from console.measurements import TO_MEASURE, Comparison, Sample, StageTime, TargetCheck, TrackSummary
 from console.model import BuildStatus, Scenario, StepKind, Target
 
 NOT_MEASURED = "not measured"
@@ -60,7 +60,7 @@ def compare(
     place = None if newest is None else (newest.engine, newest.machine)
     legacy = _of_place([sample for sample in legacy if _usable(sample, scenario)], place)
     split = _of_place([sample for sample in split if _usable(sample, scenario)], place)
-    today = _of_place(today, place)
+    today = [sample for sample in _of_place(today, place) if not sample.reason.startswith(TO_MEASURE)]
     measured = Comparison(
         scenario=scenario,
         legacy=_summary(legacy),

@@ -12,8 +12,8 @@ from functools import partial
 from typing import Protocol
 
 from console import events as ev
-from console.base.checks import CANCELLED, CheckFailure
-from console.base.versions import LATEST
+from console.base.checks import CANCELLED, CheckFailure, command_text
+from console.base.versions import LATEST, BaseImage
 from console.base_values import BaseStatus, HeldBase, HeldBecause, Transfer
 from console.config import Config
 from console.errors import EngineUnreachableError
@@ -21,7 +21,7 @@ from console.format import paths as some_paths
 from console.loop.builds import FinishedBuild
 from console.loop.guard import guarded
 from console.loop.ports import BaseImages, Emit
-from console.model import BuildNumber, BuildStatus, Target
+from console.model import BuildNumber, BuildStatus, Clock, Step, StepKind, StepStatus, Target
 
 
 class BuildBase(Protocol):
@@ -48,13 +48,15 @@ class BaseLife:
         config: The project.
         images: The base images on the engine.
         emit: Where events go.
+        clock: The present.
         build: Builds a candidate.
     """
 
-    def __init__(self, config: Config, images: BaseImages, emit: Emit, build: BuildBase) -> None:
+    def __init__(self, config: Config, images: BaseImages, emit: Emit, clock: Clock, build: BuildBase) -> None:
         self._settings = config.base
         self._images = images
         self._emit = emit
+        self._clock = clock
         self._build = build
         self.status: BaseStatus | None = None
         """As last looked at; None until then, or where it cannot be told."""
@@ -105,13 +107,14 @@ class BaseLife:
         Returns:
             None where there was nothing to do.
         """
-        await guarded(self._emit, self._images.tidy())
-        candidate = await guarded(self._emit, self._images.candidate())
+        candidate = await self.tidy()
         status = self.status
-        if candidate is not None and status is not None and status.held is None:
-            wanted = candidate.fingerprint == status.inputs_fingerprint or candidate.digest
-            if wanted and candidate.image_id != status.image_id:
-                return await self._reserved(partial(self._try, candidate.image_id, None, allow_major=False))
+        if (
+            candidate is not None
+            and (status is not None and status.held is None)
+            and (candidate.digest or candidate.fingerprint == status.inputs_fingerprint)
+        ):
+            return await self._reserved(partial(self._try, candidate.image_id, None, allow_major=False))
         if self._images.pull_due():
             fetched = await self.fetch(asked=False)
             if fetched.taken or fetched.cut_off:
@@ -119,6 +122,20 @@ class BaseLife:
         if self.stale_files and self.builds_at_once:
             return await self.renew(f"{some_paths(self.stale_files)} changed since it was built")
         return None
+
+    async def tidy(self) -> BaseImage | None:
+        """Removes what a killed process left of its work; gives the candidate, if there is one to go on with."""
+
+        async def doing() -> BaseImage | None:
+            await self._images.tidy()
+            candidate = await self._images.candidate()
+            if candidate is None or candidate.image_id != await self._images.latest():
+                return candidate
+            await self._images.drop_candidate()  # a promotion got as far as that
+            return None
+
+        found: BaseImage | None = await guarded(self._emit, doing())
+        return found
 
     @property
     def builds_at_once(self) -> bool:
@@ -207,13 +224,29 @@ class BaseLife:
         twin = await self._images.twin(image_id)
         if twin is not None:  # it was tried before, and an image never changes
             return await self._take(twin)
-        failure = await self._images.check(image_id, partial(self._tell_check, number))
+        failure = await self._check(image_id, number)
         if failure is not None:
             await self._check_failed(failure, image_id)
             return Renewal(taken=False)
         if self._settings.majors == "ask" and not allow_major and await self._brings_majors(image_id):
             return Renewal(taken=False)
         return await self._take(image_id)
+
+    async def _check(self, image_id: str, number: BuildNumber | None) -> CheckFailure | None:
+        """Runs the check; with the number of a build it is shown as a step after those of that build."""
+        name = f"check: {' && '.join(map(command_text, self._settings.check))}"
+        began = self._clock.now()
+        step = Step("check", name, StepKind.EXPORT, StepStatus.RUNNING, started_at=began, stage="Other")
+        shown = number is not None and self._settings.check
+        if number is not None and shown:
+            self._emit(ev.StepUpdated(number, step))
+        await self._images.tidy()
+        failure = await self._images.check(image_id, partial(self._tell_check, number))
+        if number is not None and shown:
+            took_ms = (self._clock.now() - began) * 1000
+            status = StepStatus.FAILED if failure is not None else StepStatus.DONE
+            self._emit(ev.StepUpdated(number, replace(step, status=status, duration_ms=took_ms)))
+        return failure
 
     async def _check_failed(self, failure: CheckFailure, image_id: str) -> None:
         if failure.reason == CANCELLED:
@@ -327,10 +360,6 @@ class BaseLife:
             return True
 
         return bool(await guarded(self._emit, doing()))
-
-    async def forget_candidate(self) -> None:
-        """Forgets a base that was built to be measured and not to be taken."""
-        await guarded(self._emit, self._images.drop_candidate())
 
     def cancel(self) -> None:
         """Ends the check or transfer under way; what stands stays as it is."""

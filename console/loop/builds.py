@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import platform
 from dataclasses import dataclass
 
 from console import events as ev
@@ -21,6 +23,11 @@ class Identity:
 
     engine: str
     machine: str
+
+
+def this_machine() -> str:
+    """What tells this machine from others whose builds take other times."""
+    return f"{platform.node()}, {os.cpu_count()} × {platform.machine()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,7 @@ class Builds:
         self._builder = builder
         self._recorder = recorder
         self._emit = emit
-        self._clock = clock
+        self.clock = clock
         self._identity = identity
         self._next_number = first_number
         self._disturbed: set[Target] = set()
@@ -102,7 +109,7 @@ class Builds:
         if self.running:
             self._disturbed |= {target, *self.running}
         self.running.add(target)
-        started_at = self._clock.now()
+        started_at = self.clock.now()
         batch_number = batch.number if batch else None
         self._emit(ev.BuildStarted(number, target, target.track, self._images[target], reason, batch_number))
         expecting = asyncio.create_task(self._expect(number, target, no_cache=no_cache))  # begins once the build has
@@ -111,16 +118,16 @@ class Builds:
             outcome = await self._builder.build(number, target, no_cache=no_cache)
         except SplitdeckError as error:
             hint, cut_off = error.hint, isinstance(error, EngineUnreachableError)
-            duration_ms = (self._clock.now() - started_at) * 1000
+            duration_ms = (self.clock.now() - started_at) * 1000
             outcome = BuildOutcome(BuildStatus.FAILED, duration_ms, failure=StepFailure("", error.message))
         except Exception as error:  # noqa: BLE001 - a defect of ours must not end the loop
             message, hint = defect(error)
-            duration_ms = (self._clock.now() - started_at) * 1000
+            duration_ms = (self.clock.now() - started_at) * 1000
             outcome = BuildOutcome(BuildStatus.FAILED, duration_ms, failure=StepFailure("", message))
         finally:
             expecting.cancel()
             self.running.discard(target)
-        finished = FinishedBuild(number, outcome, self._clock.now(), cut_off)
+        finished = FinishedBuild(number, outcome, self.clock.now(), cut_off)
         self._report(target, finished)
         if outcome.failure is not None and not (cut_off and watching):
             hint = hint or _next(target, watching=watching)

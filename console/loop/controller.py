@@ -48,7 +48,7 @@ class Controller:
         self._base_images = base
         self._emit = emit
         self._outage = Outage(base.status, emit, lambda: self._service.serving)
-        self.base = BaseLife(config, base, emit, partial(self._build, Target.BASE))
+        self.base = BaseLife(config, base, emit, builds.clock, partial(self._build, Target.BASE))
         """The base image; for wishes that are carried out without the loop."""
         self._mode = config.app.mode
         self._paused = False
@@ -168,14 +168,6 @@ class Controller:
                 return _outcome(obtained)
         return (await self._build(target, reason, no_cache=no_cache)).outcome
 
-    async def measure(self, target: Target, reason: str, *, no_cache: bool = False) -> BuildOutcome:
-        """One build that is recorded like any other and changes nothing: a base that it makes is forgotten."""
-        outcome = (await self._build(target, reason, no_cache=no_cache)).outcome
-        if target is Target.BASE:
-            await self.base.forget_candidate()
-        await self._builds.settle()
-        return outcome
-
     def container_exited(self, container: str) -> None:
         """A container of ours ended by itself."""
         self._service.container_exited(container)
@@ -261,6 +253,7 @@ class Controller:
         self._lanes.start(Target.BASE, self._base_lane(work))
 
     async def _base_lane(self, work: Callable[[], Awaitable[Renewal | None]]) -> None:
+        was_missing = self.base.missing
         done = await work()
         for _ in range(_CUT_OFF_AT_MOST - 1):
             if done is None or not done.cut_off:
@@ -275,7 +268,7 @@ class Controller:
             self._outage.tell_cut_off("work on the base image", done.cut_off)
         if done.taken and self.base.stale_files and self.base.builds_at_once:
             await self._base_lane(partial(self.base.renew, f"saved {some_paths(self.base.stale_files)} meanwhile"))
-        elif done.taken and self._mode is Mode.SPLIT and not (self._base_images.pinned and not self._wanted):
+        elif done.taken and self._mode is Mode.SPLIT and (was_missing or not self._base_images.pinned):
             self._want(AppRequest("there is a new base image"))
         elif self._wanted is not None and not (self._mode is Mode.SPLIT and self.base.missing):
             self._want(self._wanted)

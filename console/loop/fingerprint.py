@@ -44,7 +44,7 @@ class BaseInputs:
     files: Mapping[str, str]
     """Path relative to the project's folder → hash of the content."""
     args: Mapping[str, str] = field(default_factory=dict)
-    """Build argument that the Dockerfile declares → hash of its value."""
+    """Build argument that the Dockerfile declares → hash of its value; not those that differ from machine to machine."""
     parents: Mapping[str, str] = field(default_factory=dict)
     """Image that it is built on → what identifies it; those that are not known here are left out."""
     parent_names: tuple[str, ...] = ()
@@ -118,7 +118,8 @@ def read_base_inputs(config: Config, load_ignore: LoadIgnore, identify: Identify
     paths.update(found for pattern in config.base.inputs for found in config.root.glob(pattern) if found.is_file())
     files = {_relative(path, config.root): _hash(path) for path in sorted(paths)}
     declared = dockerfile.declared_args()
-    args = {name: _short_hash(value) for name, value in recipe.args.items() if name in declared}
+    written = {name: value for name, value in config.build.args.items() if isinstance(value, str)}
+    args = {name: _short_hash(value) for name, value in written.items() if name in declared}
     names = dockerfile.base_images()
     return BaseInputs(files, args, dict(identify(names)), names)
 

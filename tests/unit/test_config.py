@@ -478,3 +478,19 @@ def test_what_no_build_could_use_is_refused(project: Path, text: str, told: str)
 def test_no_error_says_a_secret(project: Path, text: str) -> None:
     error = refused(project, f"{MINIMAL}[build]\n{text}\n")
     assert "hunter2" not in error.message + error.hint
+
+
+def test_a_build_argument_may_be_this_machines_to_say(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    text = MINIMAL + '[build.args]\nPLAIN = "1"\nINDEX = { env = "SD_INDEX" }\n'
+    monkeypatch.delenv("SD_INDEX", raising=False)
+    assert load(project, text).build.given_args == {"PLAIN": "1"}
+    monkeypatch.setenv("SD_INDEX", "there")
+    assert load(project, text).build.given_args == {"PLAIN": "1", "INDEX": "there"}
+
+
+def test_where_a_base_is_published_may_be_cis_to_say(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPLITDECK_BASE_REPOSITORY", "ghcr.io/me/other-base")
+    assert load(project, MINIMAL).base.remote == "ghcr.io/me/other-base"
+    monkeypatch.setenv("SPLITDECK_BASE_REPOSITORY", "Not A Name")
+    with pytest.raises(ConfigError, match=r"base\.repository"):
+        load(project, MINIMAL)

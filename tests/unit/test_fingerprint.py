@@ -105,6 +105,14 @@ def test_an_argument_that_the_dockerfile_does_not_declare_is_none(project: Confi
     assert stale_files(configured(project, '[build]\nargs = { OTHER = "1" }\n'), image) == ()
 
 
+def test_an_argument_of_the_machine_makes_no_base_stale(project: Config, monkeypatch: pytest.MonkeyPatch) -> None:
+    (project.root / "base.Dockerfile").write_text(f"{DOCKERFILE}ARG INDEX\n")
+    config = configured(project, '[build.args]\nINDEX = { env = "SD_INDEX" }\n')
+    image = built_from(read(config))
+    monkeypatch.setenv("SD_INDEX", "elsewhere")
+    assert stale_files(config, image) == ()
+
+
 def with_parent(project: Config, found: dict[str, str]) -> BaseInputs:
     (project.root / "base.Dockerfile").write_text(DOCKERFILE.replace("scratch", "python:3.11"))
     return read_base_inputs(project, load_ignore, lambda names: {name: found[name] for name in names if name in found})

@@ -1,0 +1,169 @@
+"""`splitdeck compare`: its options, and where its report goes."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Sequence
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from console.cli_common import ConfigFile, Directory, finish, loaded_config
+from console.errors import ConfigError, ExitCode
+
+if TYPE_CHECKING:
+    from console.comparing import Wish
+    from console.config import Config
+    from console.history.report import Report
+
+
+class ScenarioName(str, Enum):
+    """What can be asked for."""
+
+    COLD = "cold"
+    CODE_CHANGE = "code-change"
+    DEPS_CHANGE = "deps-change"
+    NO_CHANGE = "no-change"
+
+
+class Format(str, Enum):
+    """How a report is written."""
+
+    MARKDOWN = "md"
+    JSON = "json"
+    SVG = "svg"
+
+
+_DEFAULT = (ScenarioName.COLD, ScenarioName.CODE_CHANGE)
+_RUNS = 3
+
+Scenarios = Annotated[
+    list[ScenarioName] | None,
+    typer.Option(
+        "--scenario",
+        metavar="SCENARIO",
+        help="cold, code-change or no-change; may be given again. Default: cold and code-change.",
+    ),
+]
+Runs = Annotated[
+    int, typer.Option("--runs", min=1, max=100, metavar="N", help="Builds of each image in each scenario.")
+]
+ReportFormat = Annotated[Format, typer.Option("--format", help="How the report is written.")]
+Output = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Where to; default: standard output.", show_default=False),
+]
+Budgets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--budget",
+        metavar="EXPRESSION",
+        help="Exit code 1 if this does not hold, such as 'app.code-change.p50<60s' or 'speedup.code-change.p50>5'; "
+        "may be given again. FIGURE.SCENARIO.STATISTIC: app, base, legacy or speedup; p50, min, max or mean.",
+    ),
+]
+
+
+def compare(
+    scenario: Scenarios = None,
+    runs: Runs = _RUNS,
+    format: ReportFormat = Format.MARKDOWN,  # noqa: A002 - the option's name
+    output: Output = None,
+    budget: Budgets = None,
+    directory: Directory = Path(),
+    config: ConfigFile = None,
+) -> None:
+    """Build the legacy and the split images for real, taking turns, and compare what they cost.
+
+    Your files are only read: builds are made from a copy, and a code change is a line in that copy. Every build is kept
+    in the history. Exit code 1 if a build fails or a budget is missed.
+    """
+    from console.comparing import check_wish
+
+    wish = _wish(tuple(dict.fromkeys(scenario or _DEFAULT)), runs, budget or ())
+    _check_output(format, output)
+    loaded = loaded_config(directory, config)
+    check_wish(loaded, wish)
+    finish(_compare(loaded, wish, format, output), loaded)
+
+
+async def _compare(config: Config, wish: Wish, format: Format, output: Path | None) -> ExitCode:  # noqa: A002
+    from console.comparing import measure
+    from console.history.report import to_json, to_markdown
+
+    report = await measure(config, wish, _say)
+    _write(to_json(report) if format is Format.JSON else to_markdown(report), output)
+    return _judged(report)
+
+
+def _wish(scenarios: Sequence[ScenarioName], runs: int, budgets: Sequence[str]) -> Wish:
+    """What the options ask for, and the command line that asks for it anywhere.
+
+    Raises:
+        ConfigError: If a budget makes no sense.
+    """
+    from console.comparing import Wish
+    from console.history.budget import parse_budget
+    from console.model import Scenario
+
+    words = ["splitdeck", "compare"]
+    for scenario in scenarios:
+        words += ["--scenario", scenario.value]
+    words += ["--runs", str(runs)]
+    for budget in budgets:
+        words += ["--budget", budget]
+    return Wish(
+        tuple(Scenario(scenario.value) for scenario in scenarios),
+        runs,
+        shlex.join(words),
+        tuple(map(parse_budget, budgets)),
+    )
+
+
+def _check_output(format: Format, output: Path | None) -> None:  # noqa: A002
+    """Refuses what would only be found out after all the builds.
+
+    Raises:
+        ConfigError: Saying what.
+    """
+    if format is Format.SVG:
+        raise ConfigError("--format svg: there is no picture of a comparison yet", "take md or json")
+    if output is None:
+        return
+    if output.is_dir():
+        raise ConfigError(f"-o {output}: that is a folder", "name a file in it")
+    if not output.parent.is_dir():
+        raise ConfigError(f"-o {output}: there is no folder {output.parent}", "make it first, or name another file")
+    if not os.access(output if output.exists() else output.parent, os.W_OK):
+        raise ConfigError(f"-o {output}: it cannot be written", "check its permissions, or name another file")
+
+
+def _write(text: str, output: Path | None) -> None:
+    """Writes the report; where the file fails after all, what took minutes to measure goes to standard output."""
+    if output is not None:
+        try:
+            output.write_text(text, encoding="utf-8")
+            return
+        except OSError as error:
+            _say(f"{output} cannot be written: {error.strerror}")
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    sys.stdout.flush()
+
+
+def _judged(report: Report) -> ExitCode:
+    """Names the budgets that are missed."""
+    missed = [verdict for verdict in report.verdicts if not verdict.met]
+    for verdict in missed:
+        _say(f"splitdeck: budget missed: {verdict.budget.text}: it is {verdict.figure}")
+    return ExitCode.FAILED if missed else ExitCode.OK
+
+
+def _say(line: str) -> None:
+    encoding = sys.stderr.encoding or "utf-8"
+    sys.stderr.write(f"{line}\n".encode(encoding, "replace").decode(encoding))
+    sys.stderr.flush()
