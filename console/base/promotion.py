@@ -94,9 +94,9 @@ def drop_candidate(client: APIClient, image: str) -> None:
     Raises:
         EngineError: If the engine does not answer.
     """
-    from docker.errors import ImageNotFound
+    from docker.errors import NotFound
 
-    with engine_errors(f"removing {image}:{CANDIDATE}"), suppress(ImageNotFound):
+    with engine_errors(f"removing {image}:{CANDIDATE}"), suppress(NotFound):
         client.remove_image(f"{image}:{CANDIDATE}", noprune=True)
 
 
@@ -125,8 +125,8 @@ def remove_versions(client: APIClient, image: str, versions: Iterable[BaseVersio
     removed = []
     for one in versions:
         names = [f"{image}:{tag}" for tag in one.tags]
-        if one.digest:
-            names += [name for name in _digest_names(client, one.image_id) if name.endswith(one.digest)]
+        found = find_base(client, one.image_id) if one.digest else None
+        names += [name for name in found.digests if name.endswith(one.digest)] if found is not None else []
         gone = [_remove(client, name) for name in names]
         if all(gone):
             removed.append(one.name)
@@ -154,18 +154,12 @@ def layer_bytes(client: APIClient) -> int:
         return int(client.df().get("LayersSize") or 0)
 
 
-def _digest_names(client: APIClient, image_id: str) -> tuple[str, ...]:
-    with engine_errors("looking at an image"):
-        found: dict[str, Any] = client.inspect_image(image_id)  # type: ignore[no-untyped-call]
-    return tuple(found.get("RepoDigests") or ())
-
-
 def _remove(client: APIClient, name: str) -> bool:
     """Whether a name of an image is gone."""
-    from docker.errors import ImageNotFound
+    from docker.errors import NotFound  # Podman words it in a way that docker-py does not know for an image's
 
     try:
-        with engine_errors(f"removing {name}"), suppress(ImageNotFound):
+        with engine_errors(f"removing {name}"), suppress(NotFound):
             client.remove_image(name)
     except EngineUnreachableError:
         raise

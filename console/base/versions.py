@@ -25,6 +25,7 @@ from console.model import (
     OCI_REVISION,
     OCI_VERSION,
 )
+from console.places import names_registry
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -59,9 +60,24 @@ class BaseImage:
     """The git commit it was built from."""
     tags: tuple[str, ...] = ()
     """All of its names."""
-    digest: str = ""
-    """A registry's; empty where it was neither pushed nor pulled."""
+    digests: tuple[str, ...] = ()
+    """Its names with a digest."""
     layers: tuple[str, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """A registry's; empty where it was neither pushed nor pulled.
+
+        Podman and the containerd image store give a digest to every image, under a name that leads to no registry.
+        """
+        return self.digest_in("")
+
+    def digest_in(self, repository: str) -> str:
+        """The digest that a repository has it under, or any registry where none is named; empty for none."""
+        for name, _, digest in (one.partition("@") for one in self.digests):
+            if _plain(name) == repository if repository else names_registry(_plain(name)):
+                return digest
+        return ""
 
     @property
     def name(self) -> str:
@@ -96,7 +112,7 @@ def find_base(client: APIClient, reference: str) -> BaseImage | None:
         labels.get(OCI_VERSION, "") if labels.get(LABEL_FINGERPRINT) else "",
         labels.get(OCI_REVISION, "") if labels.get(LABEL_FINGERPRINT) else "",
         tuple(found.get("RepoTags") or ()),
-        _digest(found.get("RepoDigests")),
+        tuple(found.get("RepoDigests") or ()),
         tuple((found.get("RootFS") or {}).get("Layers") or ()),
     )
 
@@ -111,7 +127,7 @@ def identify_images(client: APIClient, names: Iterable[str]) -> dict[str, str]:
     """
     found = {name: find_base(client, name) for name in names}
     return {
-        name: f"digest:{image.digest}" if image.digest else f"id:{image.image_id}"
+        name: f"digest:{image.digests[0].partition('@')[2]}" if image.digests else f"id:{image.image_id}"
         for name, image in found.items()
         if image is not None
     }
@@ -261,10 +277,6 @@ def _name_of(tags: Sequence[str], label: str) -> str:
     if label in tags:
         return label
     return next((tag for tag in tags if is_date_tag(tag)), "")
-
-
-def _digest(names: Sequence[str] | None) -> str:
-    return next((name.partition("@")[2] for name in names or () if "@sha256:" in name), "")
 
 
 def _texts(label: str) -> dict[str, str]:

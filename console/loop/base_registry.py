@@ -118,7 +118,7 @@ class BaseRegistry:
         """
         registry = self._open(client, observe)
         own = {tag.rpartition(":")[2] for tag in image.tags}
-        digest = image.digest
+        digest = image.digest_in(self.remote)
         name = image.name or date_tag(self._day(image), taken_tags(list_versions(client, self._image)))
         day = ".".join(name.split(".")[:3])
         for number in count(2):

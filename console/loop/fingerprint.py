@@ -44,7 +44,7 @@ class BaseInputs:
     files: Mapping[str, str]
     """Path relative to the project's folder → hash of the content."""
     args: Mapping[str, str] = field(default_factory=dict)
-    """Build argument that the Dockerfile declares → hash of its value; not those that differ from machine to machine."""
+    """Build argument that the Dockerfile declares → hash of its value; not those that are a machine's to say."""
     parents: Mapping[str, str] = field(default_factory=dict)
     """Image that it is built on → what identifies it; those that are not known here are left out."""
     parent_names: tuple[str, ...] = ()
