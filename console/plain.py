@@ -26,6 +26,7 @@ from console.state.base_words import (
     held_words,
     in_order,
     mode_words,
+    promoted_words,
     pruned_words,
     transfer_outcome,
 )
@@ -196,7 +197,8 @@ class PlainFrontEnd:
             case ev.BaseStale(files):
                 return f"the base image is stale: {paths(files)}"
             case ev.BasePromoted(version):
-                return f"the base is {version} now"
+                base = self._store.state.base
+                return promoted_words(version, pinned=base is not None and base.pinned)
             case ev.BaseUsed(version, reason):
                 return f"app builds stand on base {version} now{f': {reason}' if reason else ''}"
             case ev.BaseTransferred(transfer):

@@ -8,7 +8,15 @@ from console import events as ev
 from console.base_values import TransferStatus
 from console.format import paths
 from console.state.app_state import AppState, Notice, Severity
-from console.state.base_words import CANDIDATE, held_hint, held_words, mode_words, pruned_words, transfer_outcome
+from console.state.base_words import (
+    CANDIDATE,
+    held_hint,
+    held_words,
+    mode_words,
+    promoted_words,
+    pruned_words,
+    transfer_outcome,
+)
 from console.state.notices import noticed, settled, with_notice
 
 _DIFFS_KEPT = 20
@@ -30,7 +38,8 @@ def base_promoted(state: AppState, event: ev.BasePromoted, at: float) -> AppStat
     state = settled(state, _STALE, _HELD)
     if state.base is not None:
         state = replace(state, base=replace(state.base, held=None))
-    return noticed(_candidate_gone(state), at, f"the base is {event.version} now", severity="information")
+    said = promoted_words(event.version, pinned=state.base is not None and state.base.pinned)
+    return noticed(_candidate_gone(state), at, said, severity="information")
 
 
 def base_held(state: AppState, event: ev.BaseHeld, at: float) -> AppState:

@@ -134,6 +134,13 @@ def transfer_outcome(transfer: Transfer) -> str:
     return f"{'published' if transfer.direction == 'push' else 'pulled'} {name}{kept}"
 
 
+def promoted_words(version: str, *, pinned: bool) -> str:
+    """What it means that a base became `latest`."""
+    if pinned:
+        return f"base {printable(version)} is latest now; app builds stay on the one that config.toml names"
+    return f"the base is {printable(version)} now"
+
+
 def pruned_words(versions: Sequence[str], freed_bytes: int) -> str:
     """`2 base versions removed, 812 MB freed: 2026.11.01, 2026.10.30`."""
     if not versions:

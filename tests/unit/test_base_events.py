@@ -70,6 +70,11 @@ def test_a_promoted_base_settles_that_one_was_held_or_stale() -> None:
     assert messages(after(ev.BasePromoted("2026.11.24", "f"))) == ["the base is 2026.11.24 now"]
 
 
+def test_a_new_base_beside_a_pinned_one_is_told_as_such() -> None:
+    state = after(ev.BaseChecked(replace(BASE, pinned=True)), ev.BasePromoted("2026.11.24", "f"))
+    assert messages(state) == ["base 2026.11.24 is latest now; app builds stay on the one that config.toml names"]
+
+
 def test_what_the_user_did_is_confirmed() -> None:
     state = after(
         ev.BaseUsed("2026.11.20", "asked for"),
