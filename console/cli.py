@@ -6,7 +6,7 @@ import io
 import sys
 from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -36,10 +36,6 @@ class BuildTarget(str, Enum):
     LEGACY = "legacy"
 
 
-app.command()(compare)
-app.add_typer(cli_base.app)
-
-
 def _say_version(wanted: bool) -> None:
     if wanted:
         print(f"splitdeck {__version__}")
@@ -58,7 +54,15 @@ def console(
     if context.invoked_subcommand is None:
         run(directory=directory, config=config)
     else:  # before the command they mean the same as after it
-        context.default_map = {context.invoked_subcommand: {"directory": directory, "config": config}}
+        context.default_map = _defaults(context, {"directory": directory, "config": config})
+
+
+def _defaults(context: typer.Context, options: dict[str, Any]) -> dict[str, Any]:
+    """The options as defaults of the command that follows, or of each in its group."""
+    name = context.invoked_subcommand or ""
+    command = getattr(context.command, "commands", {}).get(name)
+    members = getattr(command, "commands", None)
+    return {name: options if members is None else dict.fromkeys(members, options)}
 
 
 @app.command()
@@ -71,7 +75,10 @@ def run(
     directory: Directory = Path(),
     config: ConfigFile = None,
 ) -> None:
-    """Watch the source, rebuild the app image at every save, swap its container."""
+    """Watch, rebuild and swap at every save.
+
+    The source is watched, the app image rebuilt on the cached base, its container swapped.
+    """
     from console import session
 
     loaded = loaded_config(directory, config)
@@ -96,6 +103,10 @@ def build(
 
     loaded = loaded_config(directory, config)
     finish(session.build_once(loaded, Target(target.value), no_cache=no_cache, as_json=json), loaded)
+
+
+app.command()(compare)
+app.add_typer(cli_base.app)
 
 
 @app.command()

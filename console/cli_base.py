@@ -27,7 +27,10 @@ AllowMajor = Annotated[bool, typer.Option("--allow-major", help="Take it even if
 
 @app.command()
 def status(json: AsJson = False, directory: Directory = Path(), config: ConfigFile = None) -> None:
-    """Tell how the base stands: version, age, size, digest, what made it stale, what is held, where a rollback goes."""
+    """Tell how the base stands.
+
+    Version, age, size, digest; what made it stale, what is held back, where a rollback goes.
+    """
     from console import base_commands
 
     loaded = loaded_config(directory, config)
@@ -36,7 +39,10 @@ def status(json: AsJson = False, directory: Directory = Path(), config: ConfigFi
 
 @app.command(name="list")
 def list_versions(json: AsJson = False, directory: Directory = Path(), config: ConfigFile = None) -> None:
-    """List the versions on this engine, newest first, and the app images that stand on them."""
+    """List the versions on this engine.
+
+    Newest first, with their tags and the app images that stand on them.
+    """
     from console import base_commands
 
     loaded = loaded_config(directory, config)
@@ -55,9 +61,11 @@ def build(
     directory: Directory = Path(),
     config: ConfigFile = None,
 ) -> None:
-    """Build a new base if an input changed, check it, make it `latest`. App builds go on with the old one meanwhile.
+    """Build, check and take a new base, if an input changed.
 
-    Exit code 1 if it could not be built, did not pass its check, or waits for --allow-major; the base before stays.
+    It is built beside the present one, which app builds go on with meanwhile, must pass [base] check, and then becomes
+    `latest`. Exit code 1 if it could not be built, did not pass its check, or waits for --allow-major; the base before
+    stays.
     """
     from console import base_commands
 
@@ -76,7 +84,10 @@ def use(
     directory: Directory = Path(),
     config: ConfigFile = None,
 ) -> None:
-    """Pin the version that app builds stand on. Written to config.toml, whose comments stay."""
+    """Pin the version that app builds stand on.
+
+    Written to config.toml, whose comments stay.
+    """
     from console import base_commands
 
     async def work(base: BaseLife) -> bool:
@@ -88,7 +99,10 @@ def use(
 
 @app.command()
 def rollback(json: AsJson = False, directory: Directory = Path(), config: ConfigFile = None) -> None:
-    """Let app builds stand on the version before the present one. No other tag than `latest` moves."""
+    """Go back to the version before the present one.
+
+    No other tag than `latest` moves; where a version is pinned, the pin does.
+    """
     from console import base_commands
 
     async def work(base: BaseLife) -> bool:
@@ -102,7 +116,10 @@ def rollback(json: AsJson = False, directory: Directory = Path(), config: Config
 def pull(
     allow_major: AllowMajor = False, json: AsJson = False, directory: Directory = Path(), config: ConfigFile = None
 ) -> None:
-    """Fetch the registry's base, or the one that is pinned; check it, and take it if it is good."""
+    """Fetch, check and take the registry's base.
+
+    That is its `latest`, or the version that is pinned.
+    """
     from console import base_commands
 
     work = partial(base_commands.pull, allow_major=allow_major)
@@ -112,7 +129,10 @@ def pull(
 
 @app.command()
 def publish(json: AsJson = False, directory: Directory = Path(), config: ConfigFile = None) -> None:
-    """Push the present base to [base] repository: its date, its commit, and `latest` last. Dates never move."""
+    """Push the present base to its registry.
+
+    To [base] repository: its date, its commit, and `latest` last. Dates never move there.
+    """
     from console import base_commands
 
     async def work(base: BaseLife) -> bool:
@@ -137,7 +157,10 @@ def diff(
     directory: Directory = Path(),
     config: ConfigFile = None,
 ) -> None:
-    """Tell which packages two versions do not have alike (pip, dpkg, apk, rpm), major updates first."""
+    """Compare the packages of two versions.
+
+    By pip, dpkg, apk and rpm; major updates first.
+    """
     from console import base_commands
 
     loaded = loaded_config(directory, config)
@@ -151,7 +174,10 @@ def prune(
     directory: Directory = Path(),
     config: ConfigFile = None,
 ) -> None:
-    """Remove versions that nobody needs: not the newest [base] keep, pins, what is in use, or where a rollback goes."""
+    """Remove versions that nobody needs.
+
+    The newest [base] keep stay, and what is pinned, in use, or where a rollback goes.
+    """
     from console import base_commands
 
     async def work(base: BaseLife) -> bool:

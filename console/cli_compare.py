@@ -77,10 +77,10 @@ def compare(
     directory: Directory = Path(),
     config: ConfigFile = None,
 ) -> None:
-    """Build the legacy and the split images for real, taking turns, and compare what they cost.
+    """Measure legacy against split builds.
 
-    Your files are only read: builds are made from a copy, and a code change is a line in that copy. Every build is kept
-    in the history. Exit code 1 if a build fails or a budget is missed.
+    Both are built for real, taking turns. Your files are only read: builds are made from a copy, and a code change is a
+    line in that copy. Every build is kept in the history. Exit code 1 if a build fails or a budget is missed.
     """
     from console.comparing import check_wish
 

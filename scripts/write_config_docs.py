@@ -53,7 +53,7 @@ def keys(table: ast.ClassDef) -> Iterator[tuple[str, str, str, str] | None]:
         if not isinstance(item, ast.AnnAssign) or not isinstance(item.target, ast.Name):
             continue
         kind, default = ast.unparse(item.annotation), ast.unparse(item.value) if item.value else None
-        if kind not in _KINDS and kind.endswith(("Config", "Config]")) or kind.startswith("tuple[StageConfig"):
+        if (kind not in _KINDS and kind.endswith(("Config", "Config]"))) or kind.startswith("tuple[StageConfig"):
             continue
         meaning = ""
         if isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant):

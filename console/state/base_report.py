@@ -67,6 +67,8 @@ def superfluous_line(versions: Sequence[BaseVersion]) -> str:
 
 
 def _state(base: BaseStatus) -> str:
+    if not base.present and base.pinned:
+        return "pinned, and not on this engine; splitdeck base pull fetches it"
     if not base.present:
         return "not on this engine; splitdeck base build makes it"
     if base.stale_files:

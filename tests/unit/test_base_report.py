@@ -54,7 +54,8 @@ def test_what_is_stale_held_pinned_or_newer_is_told() -> None:
 
 
 def test_no_base_and_one_of_somebody_else() -> None:
-    assert "not on this engine" in lines_of(BaseStatus("demo-base:latest", present=False))["base"]
+    assert "splitdeck base build makes it" in lines_of(BaseStatus("demo-base:latest", present=False))["base"]
+    assert "splitdeck base pull" in lines_of(BaseStatus("demo-base:1", present=False, pinned=True))["base"]
     assert "what it was built from is not known" in lines_of(replace(BASE, fingerprint=""))["base"]
 
 

@@ -34,7 +34,7 @@ def splitdeck(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
 def test_help_lists_commands_and_exit_codes(tmp_path: Path) -> None:
     result = splitdeck("--help", cwd=tmp_path)
     assert result.returncode == ExitCode.OK
-    for expected in ("run", "build", "doctor", "-C, --directory DIR", "--config FILE"):
+    for expected in ("run", "build", "compare", "doctor", "base", "-C, --directory DIR", "--config FILE"):
         assert expected in result.stdout
     told = " ".join(result.stdout.split())
     assert "0 done, 1 a build or check failed, 2 usage or config error, 3 no engine reachable, 130 interrupted" in told
@@ -46,6 +46,15 @@ def test_every_command_has_its_help(tmp_path: Path, command: str) -> None:
     result = splitdeck(command, "-h", cwd=tmp_path)
     assert result.returncode == 0
     assert "--json" in result.stdout
+
+
+@pytest.mark.parametrize("place", [("-C", "project", "base", "list"), ("base", "list", "-C", "project")])
+def test_an_option_means_the_same_before_a_group_and_after_its_command(tmp_path: Path, place: tuple[str, ...]) -> None:
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "config.toml").write_text("[base]\n")
+    result = splitdeck(*place, cwd=tmp_path)
+    assert result.returncode == ExitCode.USAGE
+    assert "project/config.toml" in result.stderr
 
 
 def test_the_doctors_help_says_what_its_exit_codes_mean(tmp_path: Path) -> None:
