@@ -13,7 +13,7 @@ from console.loop.base_life import BaseLife
 from console.model import SystemClock
 from console.session import Session, headless_store
 from console.state.app_state import AppState
-from console.state.base_report import status_lines, superfluous_line, version_lines
+from console.state.base_report import contents_lines, status_lines, superfluous_line, version_lines
 from console.state.base_words import CANDIDATE
 
 Work = Callable[[BaseLife], Awaitable[bool]]
@@ -105,6 +105,15 @@ async def show_difference(config: Config, before: str, after: str, *, as_json: b
         return await base.compare(older, newer)
 
     return await _show(config, work, lambda state: render_diff(state.bases.diffs[-1]), as_json=as_json)
+
+
+async def show_contents(config: Config, version: str, *, as_json: bool) -> ExitCode:
+    """Prints the packages in a version; in the present one where none is named."""
+
+    async def work(base: BaseLife) -> bool:
+        return base.status is not None and await base.read_contents(version or base.status.image_id)
+
+    return await _show(config, work, lambda state: contents_lines(state.bases.contents[-1]), as_json=as_json)
 
 
 def _versions(state: AppState) -> list[str]:

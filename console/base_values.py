@@ -35,6 +35,26 @@ class PackageChange:
 
 
 @dataclass(frozen=True, slots=True)
+class BasePackage:
+    """One package in a base image."""
+
+    manager: str
+    """`dpkg`, `apk`, `rpm`, `pip`."""
+    name: str
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
+class BaseContents:
+    """What a base image holds."""
+
+    version: str
+    """What people call it."""
+    image_id: str
+    packages: tuple[BasePackage, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class BaseDiff:
     """What two base images do not have alike."""
 

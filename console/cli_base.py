@@ -168,6 +168,23 @@ def diff(
 
 
 @app.command()
+def packages(
+    version: Annotated[str, typer.Argument(help="Which version; by default the present one.", show_default=False)] = "",
+    json: AsJson = False,
+    directory: Directory = Path(),
+    config: ConfigFile = None,
+) -> None:
+    """List the packages in a version.
+
+    Those of pip (in every environment), dpkg, apk and rpm.
+    """
+    from console import base_commands
+
+    loaded = loaded_config(directory, config)
+    finish(base_commands.show_contents(loaded, version, as_json=json), loaded)
+
+
+@app.command()
 def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Only tell what would be removed.")] = False,
     json: AsJson = False,

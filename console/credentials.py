@@ -5,8 +5,10 @@ Source: docker/cli, cli/config/configfile/file.go (which helper is asked), cli/c
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from console.credential_helper import HelperError, ask_helper
@@ -90,5 +92,11 @@ def _from_file(config: Any, host: str) -> Credentials | None:
 
 def _load_config() -> Any:
     from docker.auth import load_config
+    from docker.utils.config import find_config_file
 
-    return load_config()
+    config = load_config()
+    nothing = not (config.auths or config.cred_helpers or config.creds_store)
+    if nothing and (file := find_config_file()):
+        # docker-py takes a file that it cannot read for one without credentials.
+        json.loads(Path(str(file)).read_bytes() or "{}")
+    return config

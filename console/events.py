@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from console.base_values import BaseDiff, BaseStatus, BaseVersion, HeldBase, Transfer
+from console.base_values import BaseContents, BaseDiff, BaseStatus, BaseVersion, HeldBase, Transfer
 from console.measurements import Comparison, Usual
 from console.model import (
     BatchNumber,
@@ -312,6 +312,12 @@ class BaseVersionsListed(Event):
 class BaseCompared(Event):
     name: ClassVar[str] = "base.compared"
     diff: BaseDiff
+
+
+@dataclass(frozen=True, slots=True)
+class BaseContentsRead(Event):
+    name: ClassVar[str] = "base.contents"
+    contents: BaseContents
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,13 @@ class BaseCompareRequested(Intent):
 
 
 @dataclass(frozen=True, slots=True)
+class BaseContentsRequested(Intent):
+    """Tell what a version holds."""
+
+    version: str
+
+
+@dataclass(frozen=True, slots=True)
 class BasePruneRequested(Intent):
     """Remove the base images that nobody needs."""
 

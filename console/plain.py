@@ -20,6 +20,7 @@ from console.model import BuildStatus, BuildWarning, ContextSummary, Step, StepS
 from console.state.base_words import (
     NAMED,
     change_words,
+    contents_words,
     diff_words,
     direction_words,
     held_command,
@@ -203,6 +204,8 @@ class PlainFrontEnd:
                 return f"app builds stand on base {version} now{f': {reason}' if reason else ''}"
             case ev.BaseTransferred(transfer):
                 return self._transfer(transfer)
+            case ev.BaseContentsRead(contents):
+                return f"base {printable(contents.version)} holds {contents_words(contents)}"
             case ev.BasePruned():
                 return pruned_words(event.versions, event.freed_bytes)
             case ev.ModeChanged(mode):

@@ -12,7 +12,16 @@ from pathlib import Path
 
 from console.base.checks import CANCELLED, CheckFailure
 from console.base.versions import BaseImage
-from console.base_values import BaseDiff, BaseStatus, BaseVersion, HeldBase, PackageChange, Transfer
+from console.base_values import (
+    BaseContents,
+    BaseDiff,
+    BasePackage,
+    BaseStatus,
+    BaseVersion,
+    HeldBase,
+    PackageChange,
+    Transfer,
+)
 from console.config import Config, load_config
 from console.errors import BaseError, ConfigError, EngineUnreachableError
 from console.events import Event
@@ -229,6 +238,9 @@ class FakeBase:
     async def compare(self, before: str, after: str) -> BaseDiff:
         self.done.append(f"compare {before} {after}")
         return BaseDiff(before, after, self.majors)
+
+    async def contents(self, wanted: str) -> BaseContents:
+        return BaseContents(wanted, wanted, (BasePackage("pip", "numpy", "1.26.4"),))
 
     async def check(self, image_id: str, tell: Callable[[str, tuple[str, ...]], None]) -> CheckFailure | None:
         self._answer()

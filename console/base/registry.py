@@ -7,6 +7,7 @@ itself leaves out layers that have arrived, hence a transfer that begins again g
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +18,7 @@ from console.base.registry_errors import RegistryError, RegistryFault, explain, 
 from console.base.registry_line import EngineLine, HungUpError, auth_header
 from console.base.registry_progress import LayerProgress, Telling
 from console.base_values import Transfer, TransferStatus
-from console.credentials import Credentials, find_credentials
+from console.credentials import Credentials, CredentialsError, find_credentials
 from console.engine import engine_errors
 from console.errors import EngineError, SplitdeckError
 
@@ -117,8 +118,9 @@ class Registry:
         """Sends an image, and gives the digest that the registry has it under.
 
         The engine sends only what has the repository's name, so the image gets that name and tag for the time being.
-        Afterwards the tag is where it was before. Its digest under the repository's name stays with the image, as
-        after a pull by digest: it tells that and where the image was published.
+        Afterwards the tag is where it was before; an image that has no other tag keeps it, as it would be removed with
+        it. Its digest under the repository's name stays with the image, as after a pull by digest: it tells that and
+        where the image was published.
 
         Raises:
             RegistryError: If the registry refuses or cannot be reached, or on `cancel`.
@@ -140,6 +142,8 @@ class Registry:
                 raise EngineError(f"pushing {reference}: the engine does not tell the digest", "push it again")
             return progress.digest
 
+        with self._cancelled(f"pushing {reference}"):
+            self._line.check()
         with self._named(image_id, tag):
             digest = self._transfer("push", reference, once)
         self._keep_digest(image_id, digest)
@@ -208,7 +212,7 @@ class Registry:
                 with engine_errors(f"putting the tag {reference} back"):
                     if before is not None:
                         self._client.tag(before, self._repository, tag, force=True)
-                    elif len(self._client.inspect_image(reference)["RepoTags"]) > 1:  # else the image went with it
+                    elif len(self._tags(reference)) > 1:
                         self._client.remove_image(reference, noprune=True)
 
     def _keep_digest(self, image_id: str, digest: str) -> None:
@@ -223,6 +227,10 @@ class Registry:
                 params = {"fromImage": self._repository, "tag": digest}
                 self._text("post", "/images/create", params=params, auth=self._auth(self._credentials()))
 
+    def _tags(self, reference: str) -> list[str]:
+        """All tags of an image; some engines have its digests among them, which do not keep it."""
+        return [tag for tag in self._client.inspect_image(reference)["RepoTags"] or () if "@" not in tag]
+
     def _find(self, reference: str) -> str | None:
         """The ID of an image on the engine."""
         from docker.errors import ImageNotFound
@@ -234,19 +242,22 @@ class Registry:
 
     def _digest_by_list(self, doing: str, tag: str, credentials: Credentials | None) -> str | None:
         """What Podman finds under a tag when it is to become part of a list of images."""
-        name = f"{_LIBPOD}/manifests/localhost/splitdeck-{secrets.token_hex(8)}:look"
-        self._text("post", name)
+        path = f"{_LIBPOD}/manifests/localhost/splitdeck-look-{os.getpid()}-{secrets.token_hex(4)}:latest"
+        status, text = self._text("post", path)
+        if status >= 400:
+            raise EngineError(f"{doing}: {_message_in(text) or text}")
         try:
             added = {"operation": "update", "images": [f"docker://{self._repository}:{tag}"]}
-            status, text = self._text("put", name, body=added, auth=self._auth(credentials))
+            status, text = self._text("put", path, body=added, auth=self._auth(credentials))
             if status >= 400:
                 self._absent_or_raise(self._error(doing, _message_in(text) or text, credentials))
                 return None
-            _, text = self._text("get", f"{name}/json")
+            _, text = self._text("get", f"{path}/json")
             return str(json.loads(text)["manifests"][0]["digest"])
         finally:
-            with suppress(HungUpError):
-                self._text("delete", name)
+            with suppress(SplitdeckError):
+                after = EngineLine(self._client)  # on ours nothing can be asked after `cancel`
+                after.text(after.request("delete", path))
 
     def _text(self, method: str, path: str, **options: Any) -> tuple[int, str]:
         response = self._line.request(method, path, **options)
@@ -256,7 +267,11 @@ class Registry:
         return f"{self._repository}{'@' if ':' in version else ':'}{version}"
 
     def _credentials(self) -> Credentials | None:
-        return self._find_credentials(host_of(self._repository), self._line.ended_by)
+        try:
+            return self._find_credentials(host_of(self._repository), self._line.ended_by)
+        except CredentialsError:
+            self._line.check()  # a helper that `cancel` has ended gives no answer
+            raise
 
     def _auth(self, credentials: Credentials | None) -> str:
         return auth_header(credentials, host_of(self._repository))

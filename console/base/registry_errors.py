@@ -1,8 +1,8 @@
 """What goes wrong between an engine and a registry, in our words: what it is, what to do, whether trying again helps.
 
 Engines pass on what the registry answered, what Go's network library says, or what they make of it. Each words it its
-own way; the words were collected from Docker 20.10 and 28 with both image stores, and Podman 5
-(tests/unit/test_registry_errors.py has them).
+own way; the words were collected from Docker 20.10, Docker 28 with both image stores, and Podman 5
+(tests/data/registry/errors_*.jsonl).
 """
 
 from __future__ import annotations
@@ -68,6 +68,7 @@ _STATUS = re.compile(
     re.DOTALL,
 )
 _WORDS = (
+    (RegistryFault.DENIED, r"is not authorized|unauthorized to access repository"),  # Quay and Harbor
     (
         RegistryFault.LOGIN,
         "no basic auth credentials|unauthorized|authentication required|incorrect username|token has expired",
@@ -193,4 +194,4 @@ def _detail(text: str, secret: str) -> str:
     line = re.sub(r"([?&][^=\s]*=)[^&\s\"]+", r"\1…", line)  # a signed address lets whoever has it in
     line = re.sub(r"sha256:([0-9a-f]{12})[0-9a-f]{52}", r"\1", line)
     line = line.removeprefix("unknown: ").strip() or "it does not say why"
-    return line if len(line) <= _DETAIL_CHARACTERS else f"{line[: _DETAIL_CHARACTERS - 1]}…"
+    return line if len(line) <= _DETAIL_CHARACTERS else f"…{line[1 - _DETAIL_CHARACTERS :]}"  # the cause stands last

@@ -77,13 +77,21 @@ class LayerProgress:
 
 
 def _moved(layer: TransferLayer, detail: object) -> TransferLayer:
-    """A layer with the bytes that its state speaks of; those of unpacking are others, or seconds."""
+    """A layer with the bytes that its state speaks of; those of unpacking are others, or seconds.
+
+    One that waits has none, even if the engine told of all of them before it began again.
+    """
     if layer.status in {UNPACKING, DONE}:
         return replace(layer, current_bytes=layer.total_bytes or layer.current_bytes)
+    if layer.status == WAITING:
+        return replace(layer, current_bytes=0)
     if layer.status != MOVING or not isinstance(detail, Mapping):
         return layer
-    total = _number(detail.get("total")) or layer.total_bytes
-    current = _number(detail.get("current")) or layer.current_bytes
+    told, current = _number(detail.get("total")), _number(detail.get("current"))
+    # Of a layer that Docker goes on with after a broken connection it tells the rest only.
+    kept = max(0, layer.total_bytes - told) if told else 0
+    total = max(told, layer.total_bytes)
+    current = kept + current if current else layer.current_bytes
     # What is pushed is a tar with its headers, what was promised is the files alone.
     return replace(layer, current_bytes=min(current, total) if total else current, total_bytes=total)
 
@@ -107,11 +115,6 @@ class Telling:
         self._told = transfer
         self._told_at = clock()
         observe(transfer)
-
-    @property
-    def last(self) -> Transfer:
-        """As it was told last."""
-        return self._told
 
     def progress(self, progress: LayerProgress) -> None:
         """Layers moved on."""

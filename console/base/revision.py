@@ -15,15 +15,15 @@ def committed_revision(root: Path, inputs: Iterable[str]) -> str:
 
     Args:
         root: The project's folder.
-        inputs: Paths relative to it.
+        inputs: Files, relative to it.
     """
     paths = list(inputs)
     head = _git(root, "rev-parse", "--verify", "HEAD")
     if not head or not paths:
         return ""
-    ignored = _git(root, "ls-files", "--others", "-z", "--", *paths)
-    changed = _git(root, "status", "--porcelain", "--untracked-files=all", "--", *paths)
-    return head.strip() if ignored == "" and changed == "" else ""
+    tracked = _git(root, "ls-files", "--error-unmatch", "-z", "--", *paths)
+    changed = _git(root, "status", "--porcelain", "--untracked-files=no", "--", *paths)
+    return head.strip() if tracked is not None and changed == "" else ""
 
 
 def _git(root: Path, *arguments: str) -> str | None:

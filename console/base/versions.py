@@ -111,7 +111,7 @@ def find_base(client: APIClient, reference: str) -> BaseImage | None:
         _texts(labels.get(LABEL_PARENTS, "")),
         labels.get(OCI_VERSION, "") if labels.get(LABEL_FINGERPRINT) else "",
         labels.get(OCI_REVISION, "") if labels.get(LABEL_FINGERPRINT) else "",
-        tuple(found.get("RepoTags") or ()),
+        tuple(tag for tag in found.get("RepoTags") or () if "@" not in tag),  # the containerd store lists digests, too
         tuple(found.get("RepoDigests") or ()),
         tuple((found.get("RootFS") or {}).get("Layers") or ()),
     )

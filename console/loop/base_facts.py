@@ -28,7 +28,16 @@ from console.base.versions import (
     pins_in,
     previous_of,
 )
-from console.base_values import BaseDiff, BaseStatus, BaseVersion, Foundation, HeldBase, HeldBecause
+from console.base_values import (
+    BaseContents,
+    BaseDiff,
+    BasePackage,
+    BaseStatus,
+    BaseVersion,
+    Foundation,
+    HeldBase,
+    HeldBecause,
+)
 from console.build.recipe import LoadIgnore
 from console.config import Config
 from console.errors import BaseError
@@ -147,6 +156,17 @@ class BaseFacts:
         (old_name, old), (new_name, new) = (self._named(client, wanted) for wanted in (before, after))
         changes = compare_packages(self._held_by(client, old.image_id), self._held_by(client, new.image_id))
         return BaseDiff(old_name, new_name, changes, old.size_bytes, new.size_bytes)
+
+    def contents(self, client: APIClient, wanted: str) -> BaseContents:
+        """What a base holds; named as in `compare`.
+
+        Raises:
+            BaseError: If there is no such version.
+            EngineError: If it cannot be read.
+        """
+        name, image = self._named(client, wanted)
+        packages = tuple(BasePackage(*one) for one in self._held_by(client, image.image_id))
+        return BaseContents(name, image.image_id, packages)
 
     def labels(self, client: APIClient) -> Mapping[str, str]:
         """What a base that is built now says of itself.

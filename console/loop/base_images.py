@@ -23,7 +23,7 @@ from console.base.promotion import (
     remove_versions,
 )
 from console.base.versions import LATEST, BaseImage, find_base, find_version, previous_of, superfluous
-from console.base_values import BaseDiff, BaseStatus, BaseVersion, Foundation, HeldBase
+from console.base_values import BaseContents, BaseDiff, BaseStatus, BaseVersion, Foundation, HeldBase
 from console.config import Config
 from console.config_edit import write_base_version
 from console.engine import Engine, EngineWorker
@@ -122,6 +122,10 @@ class ProjectBase:
     async def compare(self, before: str, after: str) -> BaseDiff:
         """As `BaseFacts.compare`."""
         return await self._slow.call(lambda client: self._facts.compare(client, before, after))
+
+    async def contents(self, wanted: str) -> BaseContents:
+        """As `BaseFacts.contents`."""
+        return await self._slow.call(lambda client: self._facts.contents(client, wanted))
 
     # -- for builds, on their threads ---------------------------------------------------------------------------------
 

@@ -332,6 +332,15 @@ class BaseLife:
 
         return bool(await guarded(self._emit, doing()))
 
+    async def read_contents(self, version: str) -> bool:
+        """Tells what a version holds."""
+
+        async def doing() -> bool:
+            self._emit(ev.BaseContentsRead(await self._images.contents(version)))
+            return True
+
+        return bool(await guarded(self._emit, doing()))
+
     async def publish(self) -> bool:
         """Pushes the present base to its registry; whether it is all there."""
 

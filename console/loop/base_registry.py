@@ -119,11 +119,12 @@ class BaseRegistry:
         registry = self._open(client, observe)
         own = {tag.rpartition(":")[2] for tag in image.tags}
         digest = image.digest_in(self.remote)
-        name = image.name or date_tag(self._day(image), taken_tags(list_versions(client, self._image)))
+        others = taken_tags(one for one in list_versions(client, self._image) if one.image_id != image.image_id)
+        name = image.name or date_tag(self._day(image), others)
         day = ".".join(name.split(".")[:3])
         for number in count(2):
             there = registry.digest_of(name)
-            if there is None or there == digest:
+            if there in (None, digest) and name not in others:
                 break
             name = f"{day}.{number}"
         published = [name]

@@ -133,6 +133,8 @@ class Controller:
                 self._lanes.beside(self.base.list_versions())
             case intents.BaseCompareRequested(before, after):
                 self._lanes.beside(self.base.compare(before, after))
+            case intents.BaseContentsRequested(version):
+                self._lanes.beside(self.base.read_contents(version))
             case intents.BasePruneRequested():
                 self._lanes.beside(self.base.prune())
             case intents.ModeRequested(mode):

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from console.base.checks import CheckFailure
 from console.base.versions import BaseImage
-from console.base_values import BaseDiff, BaseStatus, BaseVersion, HeldBase, Transfer
+from console.base_values import BaseContents, BaseDiff, BaseStatus, BaseVersion, HeldBase, Transfer
 from console.events import Event
 from console.measurements import Comparison, Sample, Usual
 from console.model import BuildNumber, BuildOutcome, Target
@@ -102,6 +102,9 @@ class BaseImages(Protocol):
 
     async def compare(self, before: str, after: str) -> BaseDiff:
         """What two of them do not have alike."""
+
+    async def contents(self, wanted: str) -> BaseContents:
+        """What one of them holds."""
 
     async def check(self, image_id: str, tell: Callable[[str, tuple[str, ...]], None]) -> CheckFailure | None:
         """Runs the checks of a new one; None where it passes."""

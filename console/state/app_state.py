@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from console.base_values import BaseDiff, BaseStatus, BaseVersion, Transfer
+from console.base_values import BaseContents, BaseDiff, BaseStatus, BaseVersion, Transfer
 from console.measurements import Comparison, Usual
 from console.model import (
     BatchNumber,
@@ -136,6 +136,8 @@ class BasesView:
     """Those on this engine, newest first; None until somebody looked."""
     diffs: tuple[BaseDiff, ...] = ()
     """What was compared, newest last."""
+    contents: tuple[BaseContents, ...] = ()
+    """What some of them hold, newest last."""
     transfer: Transfer | None = None
     """The one under way, or the last one."""
     transfer_started_at: float = 0.0

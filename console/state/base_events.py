@@ -20,6 +20,7 @@ from console.state.base_words import (
 from console.state.notices import noticed, settled, with_notice
 
 _DIFFS_KEPT = 20
+_CONTENTS_KEPT = 5
 _STALE, _HELD = ev.BaseStale.name, ev.BaseHeld.name
 
 
@@ -52,8 +53,9 @@ def base_held(state: AppState, event: ev.BaseHeld, at: float) -> AppState:
 
 def _candidate_gone(state: AppState) -> AppState:
     """Without what was told of an earlier candidate: its name moves on to the next one."""
-    kept = tuple(diff for diff in state.bases.diffs if CANDIDATE not in (diff.before, diff.after))
-    return replace(state, bases=replace(state.bases, diffs=kept))
+    diffs = tuple(diff for diff in state.bases.diffs if CANDIDATE not in (diff.before, diff.after))
+    contents = tuple(one for one in state.bases.contents if one.version != CANDIDATE)
+    return replace(state, bases=replace(state.bases, diffs=diffs, contents=contents))
 
 
 def base_used(state: AppState, event: ev.BaseUsed, at: float) -> AppState:
@@ -69,6 +71,12 @@ def base_compared(state: AppState, event: ev.BaseCompared, _at: float) -> AppSta
     diff = event.diff
     others = [known for known in state.bases.diffs if (known.before, known.after) != (diff.before, diff.after)]
     return replace(state, bases=replace(state.bases, diffs=(*others[1 - _DIFFS_KEPT :], diff)))
+
+
+def base_contents_read(state: AppState, event: ev.BaseContentsRead, _at: float) -> AppState:
+    contents = event.contents
+    others = [known for known in state.bases.contents if known.image_id != contents.image_id]
+    return replace(state, bases=replace(state.bases, contents=(*others[1 - _CONTENTS_KEPT :], contents)))
 
 
 def base_transferred(state: AppState, event: ev.BaseTransferred, at: float) -> AppState:

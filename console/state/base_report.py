@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import datetime, timezone
 
-from console.base_values import BaseStatus, BaseVersion
+from console.base_values import BaseContents, BaseStatus, BaseVersion
 from console.format import age, paths, printable, short_id, size
-from console.state.base_words import held_command, held_words
+from console.state.base_words import contents_words, held_command, held_words
 
 _NAME = 10
 
@@ -57,6 +57,14 @@ def version_lines(versions: Sequence[BaseVersion], now: float) -> list[str]:
     ]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def contents_lines(contents: BaseContents) -> list[str]:
+    """The packages in a base, a line each."""
+    rows = [(one.manager, printable(one.name), printable(one.version)) for one in contents.packages]
+    widths = [max((len(row[column]) for row in rows), default=0) for column in range(2)]
+    table = [f"{manager:<{widths[0]}}  {name:<{widths[1]}}  {version}" for manager, name, version in rows]
+    return [f"{printable(contents.version)}: {contents_words(contents)}", *table]
 
 
 def superfluous_line(versions: Sequence[BaseVersion]) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from console.base_values import (
+    BaseContents,
     BaseDiff,
     HeldBase,
     HeldBecause,
@@ -75,6 +77,12 @@ def diff_words(diff: BaseDiff) -> str:
     counted = (*counts, (added, "added"), (removed, "removed"))
     words = ", ".join(f"{count:,} {word}" for count, word in counted if count) or "the same packages"
     return f"{words}{growth_words(diff)}"
+
+
+def contents_words(contents: BaseContents) -> str:
+    """`93 pip, 319 dpkg`."""
+    counts = Counter(package.manager for package in contents.packages)
+    return ", ".join(f"{count:,} {printable(manager)}" for manager, count in sorted(counts.items())) or "no packages"
 
 
 def growth_words(diff: BaseDiff) -> str:

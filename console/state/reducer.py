@@ -228,6 +228,7 @@ _HANDLERS: dict[type[ev.Event], Callable[[AppState, Any, float], AppState]] = {
     ev.BaseUsed: base_events.base_used,
     ev.BaseVersionsListed: base_events.base_versions_listed,
     ev.BaseCompared: base_events.base_compared,
+    ev.BaseContentsRead: base_events.base_contents_read,
     ev.BaseTransferred: base_events.base_transferred,
     ev.BasePruned: base_events.base_pruned,
     ev.ModeChanged: base_events.mode_changed,

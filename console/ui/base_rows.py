@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from console.base_values import BaseDiff, BaseVersion, HeldBase, HeldBecause
+from console.base_values import BaseContents, BaseDiff, BaseVersion, HeldBase, HeldBecause
 from console.format import printable
 from console.state.app_state import AppState
 from console.state.base_words import CANDIDATE
@@ -30,6 +30,11 @@ class Entry:
         if self.version is not None:
             return printable(self.version.name)
         return printable(self.held.version) if self.held is not None and self.held.version else CANDIDATE
+
+    @property
+    def reference(self) -> str:
+        """What it is asked for by."""
+        return CANDIDATE if self.version is None else self.version.image_id
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -72,6 +77,16 @@ def pair_of(state: AppState, entry: Entry) -> tuple[str, str] | None:
         return None if before is None else (before.name, present.name)
     older, newer = sorted((entry.version, present), key=lambda version: version.created_at)
     return older.name, newer.name
+
+
+def contents_of(state: AppState, entry: Entry) -> BaseContents | None:
+    """What it is known to hold."""
+    for contents in reversed(state.bases.contents):
+        if entry.version is not None and contents.image_id == entry.version.image_id:
+            return contents
+        if entry.version is None and contents.version == CANDIDATE:
+            return contents
+    return None
 
 
 def diff_of(state: AppState, entry: Entry) -> BaseDiff | None:

@@ -183,6 +183,15 @@ BASE_KEYS = (
         "Tell what the selected version and the present one do not have alike",
     ),
     Command(
+        "base.contents",
+        "i",
+        "show_contents",
+        "holds",
+        "Show what this base version holds",
+        "List the packages in the selected version",
+        room="normal",
+    ),
+    Command(
         "base.prune",
         "x",
         "prune",

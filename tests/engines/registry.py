@@ -7,6 +7,7 @@ where an engine can reach it: in the machine's own network, or in that of one of
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import signal
 import socket
@@ -16,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from http.client import HTTPConnection, HTTPException
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -42,38 +44,54 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-@contextmanager
-def started_registry(folder: Path, *, password: bool = False) -> Iterator[int]:
-    """Runs a registry that keeps its data in a folder, and gives its port on 127.0.0.1.
+class RegistryProcess:
+    """A registry that keeps its data in a folder, on a port of 127.0.0.1 that it has again when it is started again.
 
     Args:
         folder: An empty one.
         password: Whether it asks for `USER` and `PASSWORD`.
     """
-    program = subprocess.run([SCRIPT], capture_output=True, text=True, check=True).stdout.strip()
-    port = free_port()
-    (folder / "htpasswd").write_text(_HTPASSWD)
-    auth = f"auth: {{htpasswd: {{realm: tests, path: {folder}/htpasswd}}}}\n" if password else ""
-    (folder / "config.yml").write_text(
-        "version: 0.1\n"
-        "log: {level: error}\n"
-        f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
-        f"http: {{addr: '127.0.0.1:{port}'}}\n{auth}"
-    )
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            [program, "serve", str(folder / "config.yml")],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            env={"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"},
+
+    def __init__(self, folder: Path, *, password: bool = False) -> None:
+        self._folder = folder
+        self._program = subprocess.run([SCRIPT], capture_output=True, text=True, check=True).stdout.strip()
+        self.port = free_port()
+        (folder / "htpasswd").write_text(_HTPASSWD)
+        auth = f"auth: {{htpasswd: {{realm: tests, path: {folder}/htpasswd}}}}\n" if password else ""
+        (folder / "config.yml").write_text(
+            "version: 0.1\n"
+            "log: {level: error}\n"
+            f"storage: {{filesystem: {{rootdirectory: {folder}/data}}, delete: {{enabled: true}}}}\n"
+            f"http: {{addr: '127.0.0.1:{self.port}'}}\n{auth}"
         )
+
+    def start(self) -> None:
+        """Starts it, and returns when it answers."""
+        with (self._folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [self._program, "serve", str(self._folder / "config.yml")],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env={"PATH": os.environ["PATH"], "OTEL_TRACES_EXPORTER": "none"},
+            )
+        _await_answer(self._process, self.port, self._folder / "log")
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        """Ends it; its data stay."""
+        self._process.send_signal(number)
+        self._process.wait(timeout=_START_S)
+
+
+@contextmanager
+def started_registry(folder: Path, *, password: bool = False) -> Iterator[int]:
+    """Runs a registry, and gives its port; arguments as `RegistryProcess`."""
+    registry = RegistryProcess(folder, password=password)
+    registry.start()
     try:
-        _await_answer(process, port, folder / "log")
-        yield port
+        yield registry.port
     finally:
-        process.terminate()
-        process.wait(timeout=_START_S)
+        registry.stop()
 
 
 def _await_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
@@ -90,6 +108,17 @@ def _await_answer(process: subprocess.Popen[bytes], port: int, log: Path) -> Non
         if process.poll() is not None or time.monotonic() > deadline:
             raise RuntimeError(f"the registry does not answer:\n{log.read_text()}")
         time.sleep(0.02)
+
+
+def layers_in(port: int, repository: str, tag: str) -> dict[str, int]:
+    """The layers of an image in a registry without a password, lowest first: their digests there, and bytes."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=_START_S)
+    kinds = ("application/vnd.docker.distribution.manifest.v2+json", "application/vnd.oci.image.manifest.v1+json")
+    try:
+        connection.request("GET", f"/v2/{repository}/manifests/{tag}", headers={"Accept": ", ".join(kinds)})
+        return {layer["digest"]: layer["size"] for layer in json.loads(connection.getresponse().read())["layers"]}
+    finally:
+        connection.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +143,7 @@ class Trouble:
     path: str
     """A part of it."""
     times: int = 1
-    """To how many requests."""
+    """To how many requests; one that ends before `after_bytes` does not count."""
     status: int = 0
     """What to answer; 0: the connection is broken."""
     body: str = ""
@@ -123,6 +152,10 @@ class Trouble:
     """How much of the request's or the answer's body may pass before the connection is broken."""
     silent: bool = False
     """Neither answer nor break the connection, until the other side does."""
+    once: Callable[[], bool] = lambda: True
+    """Waited for before the connection is broken: what is to have passed by then."""
+    slow_until: Callable[[], bool] | None = None
+    """Break nothing, but let the rest pass slowly until this is so."""
 
 
 class _BrokenError(Exception):
@@ -149,6 +182,9 @@ class Relay:
         self.seen: list[Seen] = []
         self.troubles: list[Trouble] = []
         self.under_way = 0
+        """Requests that are being answered."""
+        self.silent = 0
+        """Requests that never will be."""
         self._lock = threading.Lock()
         self._open: set[socket.socket] = set()
         listener = _listen(address, _process_of(engine) if engine else 0)
@@ -179,18 +215,22 @@ class Relay:
         with self._lock:
             for trouble in self.troubles:
                 if trouble.times > 0 and trouble.method in {method, "*"} and trouble.path in path:
-                    trouble.times -= 1
+                    trouble.times -= not trouble.after_bytes
                     return trouble
         return None
 
-    def uploads(self) -> dict[str, int]:
-        """The bytes of each upload of a layer or an image's configuration."""
-        sent: dict[str, int] = {}
-        for one in list(self.seen):
-            if one.method == "PATCH":
-                place = one.path.partition("?")[0]
-                sent[place] = sent.get(place, 0) + one.received_bytes
-        return sent
+    def stops_at(self, trouble: Trouble | None, passed_bytes: int) -> bool:
+        """Whether a request's or an answer's body is to stop before so many bytes of it have passed."""
+        if trouble is None or passed_bytes <= trouble.after_bytes:
+            return False
+        with self._lock:
+            if trouble.after_bytes and not trouble.times:
+                return False
+            trouble.times -= bool(trouble.after_bytes)
+        deadline = time.monotonic() + _START_S
+        while not trouble.once() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        return True
 
     def break_all(self) -> None:
         """Breaks every connection."""
@@ -252,18 +292,15 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = _pass  # noqa: N815 - the names that the server calls
 
     def _answer(self, trouble: Trouble | None) -> None:
-        if trouble is not None and trouble.silent:
-            while self.connection.recv(_CHUNK_BYTES):
-                pass
-            raise _BrokenError
+        if trouble is not None and trouble.silent and not trouble.after_bytes:
+            self.stay_silent()
         if trouble is not None and trouble.status:
             for _ in self._body(None):
                 pass
             self._refuse(trouble)
             return
-        limit = None if trouble is None else trouble.after_bytes
         has_body = "Transfer-Encoding" in self.headers or int(self.headers.get("Content-Length") or 0) > 0
-        if limit is not None and not has_body and self.command != "GET":
+        if trouble is not None and not trouble.after_bytes and not has_body and self.command != "GET":
             raise _BrokenError
         upstream = HTTPConnection("127.0.0.1", self.upstream_port, timeout=60)
         try:
@@ -275,21 +312,41 @@ class _Handler(BaseHTTPRequestHandler):
             chunked = has_body and length is None
             if chunked or length is not None:
                 upstream.putheader(*(("Transfer-Encoding", "chunked") if chunked else ("Content-Length", length)))
-            upstream.endheaders(self._body(limit) if has_body else None, encode_chunked=chunked)
-            self._give_back(upstream.getresponse(), limit if self.command == "GET" else None)
+            upstream.endheaders(self._body(trouble) if has_body else None, encode_chunked=chunked)
+            self._give_back(upstream.getresponse(), trouble if self.command == "GET" else None)
         finally:
             upstream.close()
 
-    def _body(self, limit: int | None) -> Iterator[bytes]:
-        """The request's body.
+    def stay_silent(self) -> None:
+        """Waits until the other side ends the connection.
 
         Raises:
-            _BrokenError: After so many bytes of it.
+            _BrokenError: Then.
         """
+        self.relay.silent += 1
+        while self.connection.recv(_CHUNK_BYTES):
+            pass
+        raise _BrokenError
+
+    def _pass_on(self, trouble: Trouble | None, passed_bytes: int) -> None:
+        """Goes on if so many bytes of a body may pass.
+
+        Raises:
+            _BrokenError: If not.
+        """
+        if trouble is not None and trouble.slow_until:
+            if passed_bytes > trouble.after_bytes and not trouble.slow_until():
+                time.sleep(0.02)
+        elif self.relay.stops_at(trouble, passed_bytes):
+            if trouble is not None and trouble.silent:
+                self.stay_silent()
+            raise _BrokenError
+
+    def _body(self, trouble: Trouble | None) -> Iterator[bytes]:
+        """The request's body."""
         for chunk in self._chunked() if "Transfer-Encoding" in self.headers else self._whole():
             self._received += len(chunk)
-            if limit is not None and self._received > limit:
-                raise _BrokenError
+            self._pass_on(trouble, self._received)
             yield chunk
 
     def _whole(self) -> Iterator[bytes]:
@@ -311,7 +368,7 @@ class _Handler(BaseHTTPRequestHandler):
         while self.rfile.readline().strip():
             pass
 
-    def _give_back(self, response: Any, limit: int | None) -> None:
+    def _give_back(self, response: Any, trouble: Trouble | None) -> None:
         self._status = response.status
         self.send_response_only(response.status)
         length = response.getheader("Content-Length")
@@ -325,9 +382,8 @@ class _Handler(BaseHTTPRequestHandler):
             self.close_connection = True
         self.end_headers()
         while self.command != "HEAD" and (chunk := response.read(_CHUNK_BYTES)):
+            self._pass_on(trouble, self._sent + len(chunk))
             self._sent += len(chunk)
-            if limit is not None and self._sent > limit:
-                raise _BrokenError
             self.wfile.write(chunk)
 
     def _refuse(self, trouble: Trouble) -> None:
@@ -380,6 +436,7 @@ def podman_for_loopback() -> Iterator[str]:
         conf.unlink()
 
 
+@cache
 def _process_of(engine: str) -> int:
     """The process of a test engine, whose network is to be entered."""
     lines = subprocess.run([ENGINES_SCRIPT, "status"], capture_output=True, text=True, check=True).stdout.splitlines()

@@ -9,7 +9,17 @@ from textual.widgets import Static
 
 from console import events as ev
 from console import intents
-from console.base_values import BaseDiff, BaseStatus, HeldBase, HeldBecause, Transfer, TransferLayer, TransferStatus
+from console.base_values import (
+    BaseContents,
+    BaseDiff,
+    BasePackage,
+    BaseStatus,
+    HeldBase,
+    HeldBecause,
+    Transfer,
+    TransferLayer,
+    TransferStatus,
+)
 from console.model import BuildStatus, Mode, Target, Track
 from console.ui.commands import ConsoleCommands
 from console.ui.screens.base import BaseScreen
@@ -206,6 +216,30 @@ async def test_differences_are_asked_for_and_shown_majors_first(console: Console
         assert "comparing" in session.base_text("#details")
         await session.tell(ev.ErrorOccurred("cannot look into 2026.11.02"))
         assert "comparing" not in session.base_text("#details")
+
+
+async def test_what_a_version_holds_is_asked_for_and_shown_by_manager(console: Console) -> None:
+    async with console() as session:
+        await open_panel(session)
+        assert "i shows what 2026.11.23 holds" in " ".join(session.base_text("#details").split())
+        await session.press("i")
+        present = VERSIONS[0]
+        assert session.intents == [intents.BaseContentsRequested(present.image_id)]
+        assert "● reading what 2026.11.23 holds" in " ".join(session.base_text("#details").split())
+        packages = (BasePackage("dpkg", "git", "1:2.39.5-0"), BasePackage("pip", "numpy", "1.26.4"))
+        await session.tell(ev.BaseContentsRead(BaseContents("2026.11.23", present.image_id, packages)))
+        lines = [" ".join(line.split()) for line in session.base_text("#details").splitlines()]
+        shown = lines[lines.index("holds 1 dpkg, 1 pip") :]
+        assert [line for line in shown if line] == [
+            "holds 1 dpkg, 1 pip",
+            "dpkg",
+            "git 1:2.39.5-0",
+            "pip",
+            "numpy 1.26.4",
+        ]
+        session.intents.clear()
+        await session.press("i")
+        assert session.intents == [], "it is known"
 
 
 async def test_the_held_one_can_be_looked_at_but_not_used(console: Console) -> None:

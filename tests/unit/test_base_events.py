@@ -8,7 +8,9 @@ import pytest
 
 from console import events as ev
 from console.base_values import (
+    BaseContents,
     BaseDiff,
+    BasePackage,
     BaseStatus,
     HeldBase,
     HeldBecause,
@@ -163,6 +165,16 @@ def test_changes_are_told_in_few_words_and_majors_first() -> None:
     assert words.diff_words(BaseDiff("a", "b", ())) == "the same packages"
     assert words.diff_words(BaseDiff("a", "b", (), 9_000, 3_000)) == "the same packages · 9 kB → 3 kB (−6 kB)"
     assert words.some_changes([NUMPY] * 5).endswith(", +2 more")
+
+
+def test_what_a_version_holds_is_kept_once_and_a_candidates_goes_with_it() -> None:
+    packages = (BasePackage("pip", "numpy", "1.26.4"), BasePackage("dpkg", "git", "1:2.39"))
+    one, other = BaseContents("2026.11.23", "sha256:a", packages), BaseContents("candidate", "sha256:b", packages)
+    read = [ev.BaseContentsRead(contents) for contents in (one, other, one)]
+    assert after(*read).bases.contents == (other, one)
+    assert after(*read, ev.BasePromoted("2026.11.24", "f")).bases.contents == (one,)
+    assert words.contents_words(one) == "1 dpkg, 1 pip"
+    assert words.contents_words(BaseContents("x", "y", ())) == "no packages"
 
 
 @pytest.mark.parametrize(

@@ -329,11 +329,12 @@ async def test_a_base_input_builds_nothing_where_the_base_is_pinned(make: Callab
 async def test_the_panel_gets_its_answers(bench: Bench) -> None:
     bench.controller.request(intents.BaseVersionsRequested())
     bench.controller.request(intents.BaseCompareRequested("a", "b"))
+    bench.controller.request(intents.BaseContentsRequested("a"))
     bench.controller.request(intents.BasePruneRequested())
     bench.controller.request(intents.BasePublishRequested())
     await bench.settle()
     told = set(bench.events.names())
-    assert {"base.versions", "base.compared", "base.pruned"} <= told
+    assert {"base.versions", "base.compared", "base.contents", "base.pruned"} <= told
     assert "publish sha256:base" in bench.base.done
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from console.base_values import BaseStatus, BaseVersion, HeldBase, HeldBecause
-from console.state.base_report import status_lines, superfluous_line, version_lines
+from console.base_values import BaseContents, BasePackage, BaseStatus, BaseVersion, HeldBase, HeldBecause
+from console.state.base_report import contents_lines, status_lines, superfluous_line, version_lines
 
 NOW = 1_764_000_000.0
 BASE = BaseStatus(
@@ -66,6 +66,16 @@ def test_versions_are_a_table() -> None:
         "2026.11.20  6 d  900 MB   dddddddddddd  pinned   –                   –",
     ]
     assert version_lines((), NOW) == ["no version of the base image is on this engine yet"]
+
+
+def test_packages_are_a_table() -> None:
+    packages = (BasePackage("dpkg", "git", "1:2.39"), BasePackage("pip", "numpy", "1.26.4"))
+    assert contents_lines(BaseContents("2026.11.24", "sha256:a", packages)) == [
+        "2026.11.24: 1 dpkg, 1 pip",
+        "dpkg  git    1:2.39",
+        "pip   numpy  1.26.4",
+    ]
+    assert contents_lines(BaseContents("2026.11.24", "sha256:a", ())) == ["2026.11.24: no packages"]
 
 
 def test_what_a_prune_would_remove() -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from console import events as ev
 from console.base_values import (
+    BaseContents,
     BaseDiff,
     BaseStatus,
     BaseVersion,
@@ -84,6 +85,7 @@ OBJECTS: dict[str, type] = {
     "base": BaseStatus,
     "held": HeldBase,
     "version": BaseVersion,
+    "contents": BaseContents,
     "diff": BaseDiff,
     "package": PackageChange,
     "transfer": Transfer,

@@ -19,6 +19,7 @@ from console.events import Stamped
 from console.intents import (
     BaseBuildRequested,
     BaseCompareRequested,
+    BaseContentsRequested,
     BasePruneRequested,
     BasePublishRequested,
     BasePullRequested,
@@ -30,7 +31,7 @@ from console.intents import (
 from console.model import Clock
 from console.state.app_state import AppState
 from console.state.store import Store
-from console.ui.base_rows import Entry, diff_of, pair_of
+from console.ui.base_rows import Entry, contents_of, diff_of, pair_of
 from console.ui.bridge import TICK_S, Bridge
 from console.ui.commands import BASE_KEYS, KEYS, Command
 from console.ui.questions import Question, prune_question, publish_question, rollback_question, use_question
@@ -75,6 +76,7 @@ class BaseScreen(Screen[None]):
     selected: var[str] = var("", init=False)
     """Key of the entry that is selected."""
     comparing: var[bool] = var(default=False, init=False)
+    reading: var[bool] = var(default=False, init=False)
 
     def __init__(self, store: Store, clock: Clock, dispatch: Callable[[Intent], None], *, remote: str) -> None:
         super().__init__()
@@ -91,7 +93,7 @@ class BaseScreen(Screen[None]):
         with Horizontal(id="base-panes"):
             yield self.versions.data_bind(BaseScreen.state, BaseScreen.now)
             yield VersionDetails(id="details").data_bind(
-                BaseScreen.state, BaseScreen.now, BaseScreen.selected, BaseScreen.comparing
+                BaseScreen.state, BaseScreen.now, BaseScreen.selected, BaseScreen.comparing, BaseScreen.reading
             )
         yield KeyBar()
 
@@ -118,6 +120,8 @@ class BaseScreen(Screen[None]):
             self._send(BaseVersionsRequested())
         if any(isinstance(stamped.event, (ev.BaseCompared, ev.ErrorOccurred)) for stamped in batch):
             self.comparing = False
+        if any(isinstance(stamped.event, (ev.BaseContentsRead, ev.ErrorOccurred)) for stamped in batch):
+            self.reading = False
 
     def watch_state(self, before: AppState, after: AppState) -> None:
         if before.base is not after.base:
@@ -196,6 +200,14 @@ class BaseScreen(Screen[None]):
         elif diff_of(self.state, entry) is None:
             self.comparing = True
             self._send(BaseCompareRequested(*pair))
+
+    def action_show_contents(self) -> None:
+        entry = self.versions.entry
+        if entry is None:
+            self._explain("There is no version here to look into.")
+        elif contents_of(self.state, entry) is None:
+            self.reading = True
+            self._send(BaseContentsRequested(entry.reference))
 
     def action_prune(self) -> None:
         versions = self.state.bases.versions or ()

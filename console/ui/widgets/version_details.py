@@ -11,6 +11,7 @@ from console.state.app_state import AppState
 from console.state.base_words import (
     CANDIDATE,
     change_words,
+    contents_words,
     diff_words,
     direction_words,
     in_order,
@@ -18,7 +19,7 @@ from console.state.base_words import (
     transfer_progress,
     transfer_share,
 )
-from console.ui.base_rows import Entry, diff_of, entries_of, pair_of
+from console.ui.base_rows import Entry, contents_of, diff_of, entries_of, pair_of
 from console.ui.lines import FAINT, MUTED, bar, fit, spread, text, wrapped
 from console.ui.widgets.rows import RowsView
 
@@ -44,10 +45,14 @@ class VersionDetails(RowsView):
     """Key of the entry that is shown."""
     comparing: var[bool] = var(default=False, init=False)
     """Whether the answer to a comparison is awaited."""
+    reading: var[bool] = var(default=False, init=False)
+    """Whether what it holds is being read."""
 
     def rows(self, width: int) -> list[Content]:
         height = self.scrollable_content_region.height
-        return detail_rows(self.state, self.selected, self.now, width, height, comparing=self.comparing)
+        return detail_rows(
+            self.state, self.selected, self.now, width, height, comparing=self.comparing, reading=self.reading
+        )
 
     def watch_state(self, before: AppState, after: AppState) -> None:
         if before.base is not after.base or before.bases is not after.bases:
@@ -65,9 +70,19 @@ class VersionDetails(RowsView):
     def watch_comparing(self) -> None:
         self.redraw()
 
+    def watch_reading(self) -> None:
+        self.redraw()
+
 
 def detail_rows(
-    state: AppState, key: str, now: float, width: int, height: int, *, comparing: bool = False
+    state: AppState,
+    key: str,
+    now: float,
+    width: int,
+    height: int,
+    *,
+    comparing: bool = False,
+    reading: bool = False,
 ) -> list[Content]:
     """The pane's rows: the facts come last where they would leave no room to see the differences."""
     rows = transfer_rows(state.bases.transfer, max(now - state.bases.transfer_started_at, 0.0), width)
@@ -77,7 +92,8 @@ def detail_rows(
     rows += [text("")] if rows else []
     facts, differences = _facts(entry, width), _differences(state, entry, width, comparing=comparing)
     parts = (differences, facts) if height < _FACTS_FIRST_FROM else (facts, differences)
-    return [*rows, _title(entry, width), *parts[0], text(""), *parts[1]]
+    holds = _contents(state, entry, width, reading=reading)
+    return [*rows, _title(entry, width), *parts[0], text(""), *parts[1], text(""), *holds]
 
 
 # -- a transfer --------------------------------------------------------------------------------------------------------
@@ -162,6 +178,24 @@ def _differences(state: AppState, entry: Entry, width: int, *, comparing: bool) 
             return wrapped(text(("● ", "$accent")), f"comparing {before} with {after}…", "$accent", width)
         return wrapped(text(("d ", "bold")), f"compares {before} with {after}", MUTED, width)
     return diff_rows(diff, width)
+
+
+def _contents(state: AppState, entry: Entry, width: int, *, reading: bool) -> list[Content]:
+    """The packages in it, by manager; without an answer what to do for one."""
+    contents = contents_of(state, entry)
+    if contents is None and reading:
+        return wrapped(text(("● ", "$accent")), f"reading what {entry.name} holds…", "$accent", width)
+    if contents is None:
+        return wrapped(text(("i ", "bold")), f"shows what {entry.name} holds", MUTED, width)
+    rows = wrapped(text(("holds  ", "bold")), contents_words(contents), MUTED, width)
+    manager = ""
+    for package in contents.packages:
+        if package.manager != manager:
+            manager = package.manager
+            rows += [text(""), fit(text((printable(manager), "bold $primary")), width)]
+        name, version = text(printable(package.name)), text((printable(package.version), MUTED))
+        rows.append(spread(fit(name, max(width - version.cell_length - 1, 1)), version, width))
+    return rows
 
 
 def diff_rows(diff: BaseDiff, width: int) -> list[Content]:
