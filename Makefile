@@ -32,13 +32,14 @@ contracts: venv
 	$(BIN)/pytest -q tests/contracts
 
 unit: venv
-	$(BIN)/pytest -q tests/unit
+	$(BIN)/pytest -q -n 2 tests/unit
 
 ui: venv
-	$(BIN)/pytest -q tests/ui
+	$(BIN)/pytest -q -n 2 tests/ui
 
 integration: venv engine root-image test-engines ## Tests on real engines
-	$(BIN)/pytest -q tests/integration -m 'not sample'
+	$(BIN)/pytest -q -n 2 --dist loadfile tests/integration -m 'not sample and not alone'
+	$(BIN)/pytest -q tests/integration -m alone
 
 test-engines: engine root-image ## Docker 28 with both image stores, Podman: beside the machine's own engine
 	@tests/engines/ensure-engines.sh up

@@ -158,15 +158,15 @@ class BaseFacts:
         return BaseDiff(old_name, new_name, changes, old.size_bytes, new.size_bytes)
 
     def contents(self, client: APIClient, wanted: str) -> BaseContents:
-        """What a base holds; named as in `compare`.
+        """What a base holds, pip's packages first; named as in `compare`.
 
         Raises:
             BaseError: If there is no such version.
             EngineError: If it cannot be read.
         """
         name, image = self._named(client, wanted)
-        packages = tuple(BasePackage(*one) for one in self._held_by(client, image.image_id))
-        return BaseContents(name, image.image_id, packages)
+        found = sorted(self._held_by(client, image.image_id), key=lambda one: (one.manager != "pip", one))
+        return BaseContents(name, image.image_id, tuple(BasePackage(*one) for one in found))
 
     def labels(self, client: APIClient) -> Mapping[str, str]:
         """What a base that is built now says of itself.

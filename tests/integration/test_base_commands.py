@@ -98,6 +98,9 @@ def test_a_major_update_waits_for_approval(bases: Bases) -> None:
     candidate = bases.tags()["candidate"]
     bases.run("build", "--allow-major")
     assert bases.tags()["latest"] == candidate, "taken as it is, without another build"
+    held_by = bases.run("packages").splitlines()
+    assert held_by[1].split() == ["pip", "demo", "2.0"]
+    assert any(line.split()[:2] == ["dpkg", "python3"] for line in held_by)
     said = bases.run("diff")
     assert said.splitlines()[-1].split() == ["!", "pip", "demo", "1.2", "→", "2.0", "major"]
 

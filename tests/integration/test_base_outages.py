@@ -16,7 +16,7 @@ from tests.engines.registry import RegistryProcess
 from tests.integration.bases import Bases
 from tests.integration.conftest import Live, Project, made_project
 
-pytestmark = [pytest.mark.docker, pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.docker, pytest.mark.alone, pytest.mark.timeout(240)]
 
 ENGINE = "docker28"
 
