@@ -78,6 +78,8 @@ class FakeBuilder:
     def __init__(self) -> None:
         self.started: list[tuple[int, Target, bool]] = []
         self._gates: dict[Target, asyncio.Future[BuildOutcome]] = {}
+        self.turns_to_cancel = 0
+        """How many turns of the event loop a cancelled build goes on for."""
 
     async def build(self, number: int, target: Target, *, no_cache: bool = False) -> BuildOutcome:
         assert target not in self._gates, f"two builds of {target} at once"
@@ -92,8 +94,13 @@ class FakeBuilder:
         return not path.endswith((".txt", ".log"))
 
     def cancel(self, target: Target) -> None:
-        gate = self._gates.get(target)
-        if gate is not None and not gate.done():
+        if target in self._gates:
+            self._end(self._gates[target], self.turns_to_cancel)
+
+    def _end(self, gate: asyncio.Future[BuildOutcome], turns: int) -> None:
+        if turns:
+            asyncio.get_running_loop().call_soon(self._end, gate, turns - 1)
+        elif not gate.done():
             gate.set_result(BuildOutcome(BuildStatus.CANCELLED, 10.0))
 
     def running(self, target: Target) -> bool:

@@ -399,6 +399,7 @@ async def test_legacy_mode_needs_no_base(make: Callable[..., Bench]) -> None:
 
 
 async def test_a_race_gives_way_to_legacy_mode_so_that_no_two_builds_of_one_image_overlap(bench: Bench) -> None:
+    bench.builder.turns_to_cancel = 20
     bench.controller.request(intents.LegacyRaceRequested())
     await bench.until(lambda: bench.builder.running(Target.LEGACY))
     bench.controller.request(intents.ModeRequested(Mode.LEGACY))
