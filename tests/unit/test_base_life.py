@@ -14,73 +14,20 @@ from console.base.checks import CheckFailure
 from console.base.versions import BaseImage
 from console.base_values import HeldBase, HeldBecause, PackageChange
 from console.config import load_config
-from console.loop.builds import Builds, Identity
-from console.loop.controller import Controller
-from console.model import BuildStatus, ChangeBatch, Mode, Target
-from tests.fakes import Events, FakeBase, FakeBuilder, FakeClock, FakeRecorder, FakeRunner, failed, make_project, ok
+from console.model import BuildStatus, Mode, Target
+from tests.fakes import FakeBase, failed, make_project, ok
+from tests.loop_bench import Bench
 
 MAJOR = PackageChange("pip", "numpy", "1.26.4", "2.1.0", major=True)
-
-
-class Bench:
-    """A controller with its fakes; the first app build serves already."""
-
-    def __init__(self, folder: Path, on_change: str = "ask", extra: str = "") -> None:
-        self.config = make_project(folder, on_change=on_change, extra=extra)
-        self.builder, self.runner, self.base = FakeBuilder(), FakeRunner(), FakeBase()
-        self.base.on_engine = ["sha256:base", "sha256:older"]
-        self.events, self.clock = Events(), FakeClock()
-        builds = Builds(
-            self.config, self.builder, FakeRecorder(), self.events, self.clock, Identity("engine", "machine")
-        )
-        self.controller = Controller(self.config, builds, self.runner, self.base, self.events)
-        self.batches = 0
-
-    async def start(self, image: str = "image 1") -> None:
-        await self.controller.start()
-        await self.finish(image)
-        self.events.all.clear()
-        self.base.done.clear()
-
-    def save(self, *paths: str) -> None:
-        self.batches += 1
-        now = self.clock.now()
-        self.controller.saved(ChangeBatch(self.batches, paths, now - 0.03, now))
-
-    async def finish(self, image: str, target: Target = Target.APP) -> None:
-        await self.until(lambda: self.builder.running(target))
-        self.builder.finish(target, ok(image))
-        await self.settle()
-
-    async def settle(self) -> None:
-        for _ in range(40):
-            await asyncio.sleep(0)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        for _ in range(1000):
-            if condition():
-                return
-            await asyncio.sleep(0)
-        pytest.fail("it did not come to that")
-
-    def targets(self) -> list[Target]:
-        return [target for _, target, _ in self.builder.started]
-
-    def errors(self) -> list[str]:
-        return [event.message for event in self.events.all if isinstance(event, ev.ErrorOccurred)]
-
-    def held(self) -> HeldBase:
-        [event] = self.events.of(ev.BaseHeld)
-        assert isinstance(event, ev.BaseHeld)
-        return event.held
 
 
 @pytest.fixture
 async def make(tmp_path: Path) -> AsyncIterator[Callable[..., Bench]]:
     made: list[Bench] = []
 
-    def one(**options: str) -> Bench:
-        made.append(Bench(tmp_path, **options))
+    def one(on_change: str = "ask") -> Bench:
+        base = FakeBase(on_engine=["sha256:base", "sha256:older"])
+        made.append(Bench(make_project(tmp_path, on_change=on_change), base))
         return made[-1]
 
     yield one
@@ -384,10 +331,8 @@ async def test_legacy_mode_needs_no_base(make: Callable[..., Bench]) -> None:
     bench = make()
     text = bench.config.path.read_text().replace("[legacy]", 'mode = "legacy"\n[legacy]')
     bench.config.path.write_text(text)
-    config = load_config(bench.config.path)
-    builds = Builds(config, bench.builder, FakeRecorder(), bench.events, bench.clock, Identity("engine", "machine"))
     bench.base.present = False
-    bench.controller = Controller(config, builds, bench.runner, bench.base, bench.events)
+    bench.controller = bench.make_controller(load_config(bench.config.path))
     await bench.controller.start()
     await bench.finish("single", Target.LEGACY)
     assert (bench.runner.swaps, bench.targets()) == (["single"], [Target.LEGACY])

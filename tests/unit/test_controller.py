@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -12,62 +11,16 @@ import pytest
 from console import events as ev
 from console import intents
 from console.errors import ContextError, EngineUnreachableError
-from console.loop.builds import Builds, Identity
-from console.loop.controller import Controller
-from console.model import BuildStatus, ChangeBatch, Target
+from console.model import BuildStatus, Target
 from console.run.container import Container
-from tests.fakes import Events, FakeBase, FakeBuilder, FakeClock, FakeRecorder, FakeRunner, failed, make_project, ok
-
-
-@dataclass
-class Bench:
-    """A controller with its fakes."""
-
-    controller: Controller
-    builder: FakeBuilder
-    runner: FakeRunner
-    base: FakeBase
-    recorder: FakeRecorder
-    events: Events
-    clock: FakeClock
-    batches: int = 0
-
-    def save(self, *paths: str) -> ChangeBatch:
-        self.batches += 1
-        now = self.clock.now()
-        batch = ChangeBatch(self.batches, paths, now - 0.03, now)
-        self.controller.saved(batch)
-        return batch
-
-    async def finish(self, image: str, target: Target = Target.APP) -> None:
-        await self.until(lambda: self.builder.running(target))
-        self.builder.finish(target, ok(image))
-        await self.settle()
-
-    async def settle(self) -> None:
-        for _ in range(20):
-            await asyncio.sleep(0)
-
-    async def until(self, condition: Callable[[], bool]) -> None:
-        for _ in range(1000):
-            if condition():
-                return
-            await asyncio.sleep(0)
-        pytest.fail("it did not come to that")
-
-    def last(self, kind: type[ev.Event]) -> ev.Event:
-        return self.events.of(kind)[-1]
+from tests.fakes import FakeBase, failed, make_project
+from tests.loop_bench import Bench
 
 
 @pytest.fixture
 def parts(tmp_path: Path) -> Callable[..., Bench]:
     def make(extra: str = "", *, base_present: bool = True, base: str = "ask") -> Bench:
-        config = make_project(tmp_path, extra=extra, on_change=base)
-        builder, runner, image, recorder = FakeBuilder(), FakeRunner(), FakeBase(base_present), FakeRecorder()
-        events, clock = Events(), FakeClock()
-        builds = Builds(config, builder, recorder, events, clock, Identity("engine", "machine"))
-        controller = Controller(config, builds, runner, image, events)
-        return Bench(controller, builder, runner, image, recorder, events, clock)
+        return Bench(make_project(tmp_path, extra=extra, on_change=base), FakeBase(base_present))
 
     return make
 
