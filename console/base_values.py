@@ -103,6 +103,8 @@ class BaseVersion:
     """Of its inputs."""
     apps: tuple[str, ...] = ()
     """App images on this engine that stand on it, by name."""
+    project: str = ""
+    """Whose splitdeck built it; empty where somebody else did."""
     current: bool = False
     """Whether app builds stand on it."""
     pinned: bool = False

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from console.cli_common import AsJson, ConfigFile, Directory, finish, loaded_config
+from console.errors import ConfigError
 
 if TYPE_CHECKING:
-    from console.loop.base_life import BaseLife
+    from console.loop.controller import Controller
 
 app = typer.Typer(
     name="base",
@@ -70,6 +71,9 @@ def build(
     from console import base_commands
 
     loaded = loaded_config(directory, config)
+    if publish and not loaded.base.remote:
+        hint = 'set [base] repository = "ghcr.io/me/app-base" in config.toml, or SPLITDECK_BASE_REPOSITORY'
+        raise ConfigError("--publish: there is no registry to publish to", hint)
     work = partial(base_commands.build, force=force or no_cache, no_cache=no_cache, allow_major=allow_major)
     finish(base_commands.carry_out(loaded, work, publish=publish, as_json=json), loaded)
 
@@ -90,8 +94,8 @@ def use(
     """
     from console import base_commands
 
-    async def work(base: BaseLife) -> bool:
-        return await base.use(version)
+    async def work(controller: Controller) -> bool:
+        return await controller.wishes.use(version)
 
     loaded = loaded_config(directory, config)
     finish(base_commands.carry_out(loaded, work, as_json=json), loaded)
@@ -105,8 +109,8 @@ def rollback(json: AsJson = False, directory: Directory = Path(), config: Config
     """
     from console import base_commands
 
-    async def work(base: BaseLife) -> bool:
-        return await base.roll_back()
+    async def work(controller: Controller) -> bool:
+        return await controller.wishes.roll_back()
 
     loaded = loaded_config(directory, config)
     finish(base_commands.carry_out(loaded, work, as_json=json), loaded)
@@ -118,7 +122,7 @@ def pull(
 ) -> None:
     """Fetch, check and take the registry's base.
 
-    That is its `latest`, or the version that is pinned.
+    That is its `latest`. A version that is pinned is fetched as it is: it was checked before it was published.
     """
     from console import base_commands
 
@@ -135,8 +139,8 @@ def publish(json: AsJson = False, directory: Directory = Path(), config: ConfigF
     """
     from console import base_commands
 
-    async def work(base: BaseLife) -> bool:
-        return await base.publish()
+    async def work(controller: Controller) -> bool:
+        return await controller.wishes.publish()
 
     loaded = loaded_config(directory, config)
     finish(base_commands.carry_out(loaded, work, as_json=json), loaded)
@@ -197,8 +201,8 @@ def prune(
     """
     from console import base_commands
 
-    async def work(base: BaseLife) -> bool:
-        return await base.prune()
+    async def work(controller: Controller) -> bool:
+        return await controller.wishes.prune()
 
     loaded = loaded_config(directory, config)
     if dry_run:

@@ -251,7 +251,7 @@ def _remove_images(engine: Engine, names: Iterable[str], images: Iterable[str]) 
         for image in images:
             with suppress(EngineError):
                 found = find_base(client, image)
-                if found is not None and not found.tags:
+                if found is not None and not found.names:
                     _remove(client, image)
     finally:
         client.close()

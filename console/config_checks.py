@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*")
 _VERSION = re.compile(r"@sha256:[0-9a-f]{64}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}(?:@sha256:[0-9a-f]{64})?")
+_PART = r"[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*"
+_IMAGE = re.compile(rf"(?:[a-zA-Z0-9.-]+(?::[0-9]+)?/)?{_PART}(?:/{_PART})*")
 _REPOSITORY = re.compile(r"[a-zA-Z0-9.-]+(?::[0-9]+)?(?:/[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*)+")
 _WORD = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.+-]*")
 """A secret's or agent's id, a buildx builder's name."""
@@ -135,6 +137,12 @@ class _Checker:
         if base.repository and not _REPOSITORY.fullmatch(base.repository):
             hint = 'write host and name without a tag: "ghcr.io/me/app-base"'
             raise self.fail("base.repository", base.repository, "not a repository's name", hint)
+        if base.image and not _IMAGE.fullmatch(base.image):
+            hint = 'write a name without a tag: "my-base", "ghcr.io/me/my-base"'
+            raise self.fail("base.image", base.image, "not usable as an image name", hint)
+        if base.version.partition("@")[0] == "candidate":
+            hint = "it becomes a version once it has passed its check; name a version, or latest"
+            raise self.fail("base.version", base.version, "a base that is still being tried", hint)
         for command in base.check:
             if not command or not all(command):
                 hint = 'write "python -c \'import torch\'", or ["python", "-c", "import torch"]'

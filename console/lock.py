@@ -31,11 +31,13 @@ class Lock:
         Where the state directory cannot be written there is no lock, as there is no history; nothing else suffers.
 
         Raises:
-            ConfigError: If another process has it.
+            ConfigError: If another process has it, or something else in this one.
         """
+        if self._file is not None:
+            raise ConfigError(f"this splitdeck {self._what}", self._hint)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = self._path.open("a+", encoding="utf-8")
+            self._file = self._path.open("a+", encoding="utf-8", errors="replace")
         except OSError:
             return
         try:
@@ -46,6 +48,9 @@ class Lock:
             self._file.close()
             self._file = None
             raise ConfigError(f"another splitdeck (process {holder}) {self._what}", self._hint) from None
+        except OSError:  # a file system without locks
+            self.release()
+            return
         self._file.truncate(0)
         self._file.write(str(os.getpid()))
         self._file.flush()
@@ -65,4 +70,4 @@ def project_lock(path: Path, project: str) -> Lock:
 
 def base_lock(path: Path, project: str) -> Lock:
     """Held while the base images of a project are made, moved or removed."""
-    return Lock(path, f"is at work on the base images of {project}", "wait until it is done, or end it first")
+    return Lock(path, f"is at work on the base images of {project}", "wait until it is done, or cancel it")

@@ -243,6 +243,8 @@ class BuildOutcome:
     warnings: tuple[BuildWarning, ...] = ()
     causes: tuple[Cause, ...] = ()
     """Of every step that was run; empty where the build did not succeed."""
+    base_id: str = ""
+    """ID of the base that an app build stood on; empty for other builds, and where there was none."""
 
 
 @dataclass(frozen=True, slots=True)

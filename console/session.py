@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -12,6 +13,7 @@ from console import __version__, intents
 from console import events as ev
 from console.base.memory import BaseMemory
 from console.base.packages import PackageCache
+from console.base.tags import familiar
 from console.build.backends import open_backend
 from console.build.builder import ProjectBuilder
 from console.build.last_inputs import LastInputs
@@ -42,6 +44,10 @@ from console.watch.watcher import Watcher
 
 STOP_DEADLINE_S = 10.0
 """Beyond the container's own stop grace: a dead engine must not hold us for ever."""
+
+
+_TIDY_S = 3.0
+"""How long a check or a transfer may take to end and to tidy up after itself."""
 
 
 class Session:
@@ -141,6 +147,10 @@ class Session:
             ends.append(asyncio.create_task(self._controller.stop()))
         if ends:
             await asyncio.wait(ends, timeout=STOP_DEADLINE_S + self._config.run.stop_grace_s)
+        if self._base is not None:
+            self._base.cancel()
+            with suppress(asyncio.TimeoutError):
+                await asyncio.wait_for(self._base.settle(), _TIDY_S)
         for part in (self._builder, self._runner, self._base):
             if part is not None:
                 part.close()
@@ -171,7 +181,9 @@ def _project_base(engine: Engine, config: Config, history: Path, clock: Clock) -
     memory = BaseMemory(history.with_suffix(".base.json"))
     packages = PackageCache(history.with_suffix(".packages.json"))
     facts = BaseFacts(config, load_ignore, memory, packages, clock)
-    lock = base_lock(history.with_suffix(".base.lock"), config.project.name)
+    # By what is moved, and not by project: several folders may have one base image.
+    place = hashlib.sha256(f"{engine.info.host}\0{familiar(config.base.image)}".encode()).hexdigest()[:16]
+    lock = base_lock(history.with_name(f"base-{place}.lock"), config.base.image)
     return ProjectBase(engine, config, facts, memory, lock, clock)
 
 

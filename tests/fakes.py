@@ -177,6 +177,7 @@ class FakeBase:
     version: str = "latest"
     may_pull: bool = False
     due: bool = False
+    rolled_back: bool = False
     busy: bool = False
     """Another process is at it."""
     on_engine: list[str] = field(default_factory=list)
@@ -271,8 +272,11 @@ class FakeBase:
     async def superseded(self, image_id: str) -> None:
         self.done.append(f"remove {image_id}")
 
-    async def drop_candidate(self) -> None:
+    async def drop_candidate(self, image_id: str) -> None:
         self.tried = None
+
+    def adopt(self, version: str) -> None:
+        self.version = version
 
     async def use(self, wanted: str, observe: Callable[[Transfer], None]) -> str:
         if wanted not in (*self.on_engine, "latest"):

@@ -48,6 +48,7 @@ _WAITING_PIECES = 256
 """What was written and not heard yet; a check that writes faster waits."""
 _LONGEST_LINE_BYTES = 8 * 1024
 _TOLD_LINES = 10_000
+_TOLD_BYTES = 1_000_000
 _LAST_LINES = 20
 _NO_PROGRAM = re.compile(r"executable file not found|exec: .*no such file or directory", re.DOTALL)
 _NOT_RUNNABLE = re.compile(r"exec: .*permission denied|exec format error|is a directory", re.DOTALL)
@@ -354,7 +355,8 @@ class _Listener:
         self.last: deque[str] = deque(maxlen=_LAST_LINES)
         self._command = command
         self._tell = tell
-        self._told = 0
+        self._told = self._told_bytes = 0
+        self._cut = False
         self._unfinished: dict[Stream, bytes] = {"stdout": b"", "stderr": b""}
 
     def heard(self, stream: Stream, data: bytes) -> None:
@@ -372,9 +374,15 @@ class _Listener:
     def _pass_on(self, lines: list[bytes]) -> None:
         texts = [line[:_LONGEST_LINE_BYTES].decode("utf-8", "replace").rstrip("\r") for line in lines]
         self.last.extend(texts)
-        shown = texts[: max(0, _TOLD_LINES - self._told)]
-        if len(shown) < len(texts) and self._told <= _TOLD_LINES:
-            shown.append(f"… only the first {_TOLD_LINES:,} lines are shown")
-        self._told += len(texts)
+        shown = []
+        for text in texts:
+            if self._told >= _TOLD_LINES or self._told_bytes >= _TOLD_BYTES:
+                if not self._cut:
+                    shown.append(f"… only the first {_TOLD_LINES:,} lines or {_TOLD_BYTES:,} characters are shown")
+                self._cut = True
+                break
+            self._told += 1
+            self._told_bytes += len(text)
+            shown.append(text)
         if shown:
             self._tell(self._command, tuple(shown))

@@ -30,6 +30,8 @@ class Remembered:
     """When the registry was last asked for a newer one, seconds since 1970."""
     newer: str = ""
     """The digest that the registry had then, where it was not the one that stands here."""
+    rolled_back_inputs: str = ""
+    """The fingerprint of the inputs when somebody rolled back: while they stay so, nothing goes forward by itself."""
 
 
 class BaseMemory:
@@ -41,19 +43,27 @@ class BaseMemory:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._kept: Remembered | None = None
+        self._unwritten: Remembered | None = None
+        """What the file could not take."""
 
     def get(self) -> Remembered:
         """What is remembered; another process may have written it."""
+        if self._unwritten is not None:
+            return self._unwritten
         with suppress(OSError, msgspec.MsgspecError, UnicodeDecodeError):
             return msgspec.json.decode(self._path.read_bytes(), type=Remembered)
-        return self._kept or Remembered()
+        return Remembered()
 
     def keep(self, remembered: Remembered) -> None:
         """Remembers this in place of what was."""
-        self._kept = remembered
         draft = self._path.with_name(f"{self._path.name}.{os.getpid()}")
-        with suppress(OSError, UnicodeEncodeError):
+        try:
             self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             draft.write_bytes(msgspec.json.encode(remembered))
             draft.replace(self._path)
+        except (OSError, UnicodeEncodeError):
+            self._unwritten = remembered
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+        else:
+            self._unwritten = None

@@ -12,16 +12,8 @@ from contextlib import suppress
 from datetime import date, datetime, timezone
 from typing import TYPE_CHECKING, Any
 
-from console.base.versions import (
-    CANDIDATE,
-    LATEST,
-    BaseImage,
-    date_tag,
-    find_base,
-    is_date_tag,
-    list_versions,
-    revision_tag,
-)
+from console.base.tags import CANDIDATE, LATEST, called, date_tag, familiar, is_date_tag, revision_tag, tags_of
+from console.base.versions import BaseImage, all_tags, find_base
 from console.base_values import BaseVersion
 from console.engine import engine_errors
 from console.errors import EngineError, EngineUnreachableError
@@ -31,47 +23,45 @@ if TYPE_CHECKING:
     from docker import APIClient
 
 
-def taken_tags(versions: Iterable[BaseVersion]) -> set[str]:
-    """Every tag that a version has."""
-    return {tag for one in versions for tag in one.tags}
-
-
-def promote(client: APIClient, image: str, candidate: BaseImage, revision: str, now: float) -> str:
+def promote(client: APIClient, image: str, candidate: BaseImage, now: float) -> str:
     """Makes a candidate a version and `latest`; what is a version already only becomes `latest`. Gives its name.
 
     Args:
         client: The engine's.
         image: The base's name, without a tag.
         candidate: Which one; it has passed whatever it had to.
-        revision: The git commit it was built from; empty for none.
         now: Seconds since 1970.
 
     Raises:
         EngineError: If the engine refuses.
     """
-    versions = list_versions(client, image)
-    own = next((one for one in versions if one.image_id == candidate.image_id), None)
-    dated = sorted(tag for tag in (own.tags if own else ()) if is_date_tag(tag))
-    if candidate.version in dated:
-        name = candidate.version
-    elif dated:
-        name = dated[0]
-    else:
-        taken = taken_tags(versions)
-        name = candidate.version
-        if not is_date_tag(name) or name in taken:
-            name = date_tag(_day(candidate.created_at or now), taken)
-        _tag(client, candidate.image_id, image, name)
-        commit = revision_tag(revision)
-        if commit and commit not in taken:
-            _tag(client, candidate.image_id, image, commit)
-    make_latest(client, image, candidate.image_id)
+    name = name_version(client, image, candidate, now)
+    commit = revision_tag(candidate.revision)
+    if commit and commit not in all_tags(client, image):
+        _tag(client, candidate.image_id, image, commit)
+    make_latest(client, image, candidate.image_id, now)
     with suppress(EngineError):  # it is latest; a tag that stays is seen to at the next start
-        drop_candidate(client, image)
+        drop_candidate(client, image, candidate.image_id)
     return name
 
 
-def make_latest(client: APIClient, image: str, image_id: str) -> None:
+def name_version(client: APIClient, image: str, one: BaseImage, now: float) -> str:
+    """Sees to it that an image has a date tag, one that nothing else has, and gives the one it goes by.
+
+    Raises:
+        EngineError: If the engine refuses.
+    """
+    if own := called(tags_of(one.names, image), one.version):
+        return own
+    taken = all_tags(client, image)
+    name = one.version
+    if not is_date_tag(name) or name in taken:
+        name = date_tag(_day(one.created_at or now), taken)
+    _tag(client, one.image_id, image, name)
+    return name
+
+
+def make_latest(client: APIClient, image: str, image_id: str, now: float) -> None:
     """Moves `latest`. What it leaves keeps a tag: its own, or one of the day on which it was made.
 
     Raises:
@@ -80,22 +70,24 @@ def make_latest(client: APIClient, image: str, image_id: str) -> None:
     before = find_base(client, f"{image}:{LATEST}")
     if before is not None and before.image_id == image_id:
         return
-    if before is not None:
-        versions = list_versions(client, image)
-        tags = next((one.tags for one in versions if one.image_id == before.image_id), ())
-        if not set(tags) - {LATEST, CANDIDATE}:
-            _tag(client, before.image_id, image, date_tag(_day(before.created_at), taken_tags(versions)))
+    if before is not None and not set(tags_of(before.names, image)) - {LATEST, CANDIDATE}:
+        name_version(client, image, before, now)
     _tag(client, image_id, image, LATEST)
 
 
-def drop_candidate(client: APIClient, image: str) -> None:
-    """Takes the tag `candidate` away, and with it an image that has no other name. That there is none is fine.
+def drop_candidate(client: APIClient, image: str, image_id: str) -> None:
+    """Takes the tag `candidate` away from an image, and the image with it where it has no other name.
+
+    That it is not there, or on another image by now, is fine.
 
     Raises:
         EngineError: If the engine does not answer.
     """
     from docker.errors import NotFound
 
+    found = find_base(client, f"{image}:{CANDIDATE}")
+    if found is None or found.image_id != image_id:
+        return
     with engine_errors(f"removing {image}:{CANDIDATE}"), suppress(NotFound):
         client.remove_image(f"{image}:{CANDIDATE}", noprune=True)
 
@@ -113,8 +105,10 @@ def images_in_use(client: APIClient) -> set[str]:
     return used | {str((row.get("Labels") or {}).get(LABEL_BASE, "")) for row in apps}
 
 
-def remove_versions(client: APIClient, image: str, versions: Iterable[BaseVersion]) -> tuple[str, ...]:
-    """Removes these versions. An image that has a name of somebody else keeps that, and stays.
+def remove_versions(
+    client: APIClient, repositories: tuple[str, ...], versions: Iterable[BaseVersion]
+) -> tuple[str, ...]:
+    """Removes the names of these versions in some repositories. An image that has another name keeps that, and stays.
 
     Returns:
         What people called those whose names are gone.
@@ -123,10 +117,13 @@ def remove_versions(client: APIClient, image: str, versions: Iterable[BaseVersio
         EngineUnreachableError: If the engine goes away. What it does not let go (in use after all) is left alone.
     """
     removed = []
+    own = {familiar(repository) for repository in repositories}
     for one in versions:
-        names = [f"{image}:{tag}" for tag in one.tags]
-        found = find_base(client, one.image_id) if one.digest else None
-        names += [name for name in found.digests if name.endswith(one.digest)] if found is not None else []
+        found = find_base(client, one.image_id)
+        if found is None:
+            continue
+        names = [name for name in found.names if familiar(name).rpartition(":")[0] in own]
+        names += [name for name in found.digests if familiar(name.partition("@")[0]) in own]
         gone = [_remove(client, name) for name in names]
         if all(gone):
             removed.append(one.name)
@@ -134,13 +131,13 @@ def remove_versions(client: APIClient, image: str, versions: Iterable[BaseVersio
 
 
 def remove_superseded(client: APIClient, image_id: str) -> None:
-    """Removes a candidate that a newer one took the tag of; not if it has another name or is in use.
+    """Removes a candidate that a newer one took the tag of; not if it has another name, is in use, or is not ours.
 
     Raises:
         EngineUnreachableError: If the engine goes away.
     """
     found = find_base(client, image_id)
-    if found is not None and not found.tags:
+    if found is not None and found.fingerprint and not found.names:
         _remove(client, image_id)
 
 

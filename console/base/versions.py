@@ -1,4 +1,4 @@
-"""Versions of the base image: their tags, what of them is on this engine, which one comes before, which may go.
+"""Versions of the base image: what of them is on this engine, which one comes before, which may go.
 
 `latest` is the only tag that ever moves. Every other tag, once given, stays where it is, so that whoever pinned one
 gets what he pinned (docs/adr/0008-versions-of-the-base.md).
@@ -7,13 +7,12 @@ gets what he pinned (docs/adr/0008-versions-of-the-base.md).
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import date, datetime
-from itertools import count
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from console.base.tags import CANDIDATE, LATEST, called, familiar, in_order, is_date_tag, tags_of
 from console.base_values import BaseVersion
 from console.engine import engine_errors
 from console.model import (
@@ -22,6 +21,8 @@ from console.model import (
     LABEL_FINGERPRINT,
     LABEL_INPUTS,
     LABEL_PARENTS,
+    LABEL_PROJECT,
+    OCI_CREATED,
     OCI_REVISION,
     OCI_VERSION,
 )
@@ -30,13 +31,6 @@ from console.places import names_registry
 if TYPE_CHECKING:
     from docker import APIClient
 
-LATEST = "latest"
-CANDIDATE = "candidate"
-"""The tag of a base that has been built and has not passed its check yet."""
-_DATE = re.compile(r"\d{4}\.\d{2}\.\d{2}(?:\.\d+)?")
-_IMPLIED = ("localhost/", "docker.io/library/", "docker.io/")
-"""What some engines put before a name that has no registry."""
-
 
 @dataclass(frozen=True, slots=True)
 class BaseImage:
@@ -44,7 +38,7 @@ class BaseImage:
 
     image_id: str
     created_at: float
-    """Seconds since 1970."""
+    """When it was built, seconds since 1970; 0 where the engine does not say."""
     size_bytes: int
     fingerprint: str = ""
     """Of the inputs it was built from; empty when someone else built it."""
@@ -58,8 +52,12 @@ class BaseImage:
     """The date tag that it was built for."""
     revision: str = ""
     """The git commit it was built from."""
-    tags: tuple[str, ...] = ()
-    """All of its names."""
+    project: str = ""
+    """Whose splitdeck built it."""
+    stands_on: str = ""
+    """ID of the base that it stands on: then it is an app image."""
+    names: tuple[str, ...] = ()
+    """All of its names with a tag, as the engine writes them."""
     digests: tuple[str, ...] = ()
     """Its names with a digest."""
     layers: tuple[str, ...] = ()
@@ -75,20 +73,13 @@ class BaseImage:
     def digest_in(self, repository: str) -> str:
         """The digest that a repository has it under, or any registry where none is named; empty for none."""
         for name, _, digest in (one.partition("@") for one in self.digests):
-            if _plain(name) == repository if repository else names_registry(_plain(name)):
+            if familiar(name) == familiar(repository) if repository else names_registry(familiar(name)):
                 return digest
         return ""
 
-    @property
-    def name(self) -> str:
-        """What people call it: its date tag, if it has one."""
-        own = [tag.rpartition(":")[2] for tag in self.tags]
-        dated = sorted(tag for tag in own if is_date_tag(tag))
-        return self.version if self.version in own else dated[0] if dated else ""
-
 
 def find_base(client: APIClient, reference: str) -> BaseImage | None:
-    """The image behind a reference, or None where there is none.
+    """The image under a reference; None where there is none.
 
     Raises:
         EngineError: If the engine does not say.
@@ -101,16 +92,21 @@ def find_base(client: APIClient, reference: str) -> BaseImage | None:
         except ImageNotFound:
             return None
     labels = (found.get("Config") or {}).get("Labels") or {}
+    ours = labels.get(LABEL_FINGERPRINT, "")
+    # The engine's time is that of the newest layer, which may have come from the builder's cache.
+    built_at = _moment(labels.get(OCI_CREATED) or "") if ours else 0.0
     return BaseImage(
         found["Id"],
-        _moment(found.get("Created") or ""),
+        built_at or _moment(found.get("Created") or ""),
         found.get("Size", 0),
-        labels.get(LABEL_FINGERPRINT, ""),
+        ours,
         _texts(labels.get(LABEL_INPUTS, "")),
         _texts(labels.get(LABEL_ARGS, "")),
         _texts(labels.get(LABEL_PARENTS, "")),
-        labels.get(OCI_VERSION, "") if labels.get(LABEL_FINGERPRINT) else "",
-        labels.get(OCI_REVISION, "") if labels.get(LABEL_FINGERPRINT) else "",
+        labels.get(OCI_VERSION, "") if ours else "",
+        labels.get(OCI_REVISION, "") if ours else "",
+        labels.get(LABEL_PROJECT, ""),
+        labels.get(LABEL_BASE, ""),
         tuple(tag for tag in found.get("RepoTags") or () if "@" not in tag),  # the containerd store lists digests, too
         tuple(found.get("RepoDigests") or ()),
         tuple((found.get("RootFS") or {}).get("Layers") or ()),
@@ -126,11 +122,18 @@ def identify_images(client: APIClient, names: Iterable[str]) -> dict[str, str]:
         EngineError: If the engine does not say.
     """
     found = {name: find_base(client, name) for name in names}
-    return {
-        name: f"digest:{image.digests[0].partition('@')[2]}" if image.digests else f"id:{image.image_id}"
-        for name, image in found.items()
-        if image is not None
-    }
+    return {name: _identity(image, name) for name, image in found.items() if image is not None}
+
+
+def all_tags(client: APIClient, image: str) -> set[str]:
+    """Every tag that anything has under a name, whatever it is.
+
+    Raises:
+        EngineError: If the engine does not say.
+    """
+    with engine_errors(f"listing {image}"):
+        rows: list[dict[str, Any]] = client.images(filters={"reference": familiar(image)})
+    return {tag for row in rows for tag in tags_of(row.get("RepoTags") or (), image)}
 
 
 def list_versions(client: APIClient, image: str) -> tuple[BaseVersion, ...]:
@@ -144,35 +147,21 @@ def list_versions(client: APIClient, image: str) -> tuple[BaseVersion, ...]:
         EngineError: If the engine does not say.
     """
     with engine_errors(f"listing the versions of {image}"):
-        rows: list[dict[str, Any]] = client.images(filters={"reference": image})
+        rows: list[dict[str, Any]] = client.images(filters={"reference": familiar(image)})
         apps: list[dict[str, Any]] = client.images(filters={"label": LABEL_BASE})
     standing: dict[str, set[str]] = {}
     for row in apps:
-        names = {_plain(tag).removesuffix(f":{LATEST}") for tag in row.get("RepoTags") or ()}
+        names = {familiar(tag).removesuffix(f":{LATEST}") for tag in row.get("RepoTags") or ()}
         stands_on = (row.get("Labels") or {}).get(LABEL_BASE, "")
         standing.setdefault(stands_on, set()).update(name for name in names if not name.startswith("<none>"))
     # A list that is filtered by a name leaves the digests of other names out, so each is looked at by itself.
-    found = (find_base(client, row["Id"]) for row in rows if LABEL_BASE not in (row.get("Labels") or {}))
+    found = (find_base(client, row["Id"]) for row in rows)
     versions = [
-        _version_of(one, sorted(_own_tags(one.tags, image)), tuple(sorted(standing.get(one.image_id, ()))))
+        _version_of(one, image, tuple(sorted(standing.get(one.image_id, ()))))
         for one in found
-        if one is not None and _own_tags(one.tags, image) - {CANDIDATE}
+        if one is not None and not one.stands_on and set(tags_of(one.names, image)) - {CANDIDATE}
     ]
-    return tuple(sorted(versions, key=lambda one: (one.created_at, one.version), reverse=True))
-
-
-def _version_of(image: BaseImage, tags: list[str], apps: tuple[str, ...]) -> BaseVersion:
-    return BaseVersion(
-        image.image_id,
-        tuple(tags),
-        image.created_at,
-        image.size_bytes,
-        image.digest,
-        _name_of(tags, image.version),
-        image.revision,
-        image.fingerprint,
-        apps,
-    )
+    return tuple(sorted(versions, key=lambda one: (one.created_at, in_order(one.version)), reverse=True))
 
 
 def marked(versions: Iterable[BaseVersion], current: str, pins: Collection[str]) -> tuple[BaseVersion, ...]:
@@ -187,36 +176,18 @@ def marked(versions: Iterable[BaseVersion], current: str, pins: Collection[str])
         replace(
             one,
             current=one.image_id == current,
-            pinned=not {*one.tags, one.digest, one.image_id}.isdisjoint(pins),
+            pinned=not ({*one.tags, one.digest, one.image_id} - {""}).isdisjoint(pins),
         )
         for one in versions
     )
 
 
-def date_tag(day: date, taken: Collection[str]) -> str:
-    """The tag of a new version: its day, and a number where the day has one already."""
-    first = day.strftime("%Y.%m.%d")
-    if first not in taken:
-        return first
-    return next(tag for number in count(2) if (tag := f"{first}.{number}") not in taken)
-
-
-def revision_tag(revision: str) -> str:
-    """The tag of the git commit that a base was built from; empty for no commit."""
-    return f"sha-{revision[:7]}" if revision else ""
-
-
-def is_date_tag(tag: str) -> bool:
-    return _DATE.fullmatch(tag) is not None
-
-
 def find_version(versions: Iterable[BaseVersion], wanted: str) -> BaseVersion | None:
-    """The version that somebody means by a tag, a digest, an image ID or the beginning of one."""
+    """The version that somebody means by a tag, a digest, an image ID or the beginning of one; None for nothing."""
+    tag, _, digest = wanted.partition("@")
+    named = {digest or tag} - {""}
     for one in versions:
-        if wanted in one.tags or wanted.lstrip("@") in (one.digest, one.image_id):
-            return one
-        digest = wanted.partition("@")[2]
-        if digest and digest == one.digest:
+        if (tag in one.tags and not digest) or named & {one.digest, one.image_id}:
             return one
     short = wanted.removeprefix("sha256:")
     found = [one for one in versions if len(short) >= 6 and one.image_id.removeprefix("sha256:").startswith(short)]
@@ -224,12 +195,15 @@ def find_version(versions: Iterable[BaseVersion], wanted: str) -> BaseVersion | 
 
 
 def previous_of(versions: Sequence[BaseVersion], current: str) -> BaseVersion | None:
-    """The version before the one with this image ID: the newest of those that are older."""
+    """The version before the one with this image ID: the newest of those that are older.
+
+    What somebody gave another tag under the base's name, and we did not build, is not gone back to.
+    """
     now = next((one for one in versions if one.image_id == current), None)
     if now is None:
         return None
-    place = versions.index(now)
-    return next(iter(versions[place + 1 :]), None)
+    older = versions[versions.index(now) + 1 :]
+    return next((one for one in older if one.fingerprint or any(map(is_date_tag, one.tags))), None)
 
 
 def superfluous(versions: Sequence[BaseVersion], keep: int, in_use: Collection[str]) -> tuple[BaseVersion, ...]:
@@ -249,46 +223,40 @@ def superfluous(versions: Sequence[BaseVersion], keep: int, in_use: Collection[s
     return tuple(one for one in versions[keep:] if one.image_id not in safe and not one.pinned and not one.apps)
 
 
-def pins_in(text: str, names: Iterable[str]) -> set[str]:
-    """The tags and digests with which a text names an image, such as a compose file's."""
-    found: set[str] = set()
-    for name in names:
-        for tag, digest in re.findall(
-            rf"(?<![\w./-]){re.escape(name)}(?::([\w][\w.-]{{0,127}}))?(?:@(sha256:[0-9a-f]{{64}}))?", text
-        ):
-            found |= {tag, digest} - {"", LATEST}
-    return found
+def _version_of(image: BaseImage, name: str, apps: tuple[str, ...]) -> BaseVersion:
+    tags = tags_of(image.names, name)
+    return BaseVersion(
+        image.image_id,
+        tags,
+        image.created_at,
+        image.size_bytes,
+        image.digest,
+        called(tags, image.version),
+        image.revision,
+        image.fingerprint,
+        apps,
+        image.project,
+    )
 
 
-def _own_tags(names: Iterable[str], image: str) -> set[str]:
-    own = {_plain(image)}
-    return {tag for name, _, tag in (_plain(one).rpartition(":") for one in names) if name in own}
-
-
-def _plain(name: str) -> str:
-    """A name without what an engine put before it."""
-    for implied in _IMPLIED:
-        if name.startswith(implied) and "/" not in name.removeprefix(implied):
-            return name.removeprefix(implied)
-    return name
-
-
-def _name_of(tags: Sequence[str], label: str) -> str:
-    if label in tags:
-        return label
-    return next((tag for tag in tags if is_date_tag(tag)), "")
+def _identity(image: BaseImage, name: str) -> str:
+    repository = name.partition("@")[0]
+    repository = repository[: -len(tag) - 1] if (tag := repository.rpartition("/")[2].partition(":")[2]) else repository
+    digests = {familiar(one): digest for one, _, digest in (each.partition("@") for each in image.digests)}
+    digest = digests.get(familiar(repository)) or next(iter(digests.values()), "")
+    return f"digest:{digest}" if digest else f"id:{image.image_id}"
 
 
 def _texts(label: str) -> dict[str, str]:
     try:
         found = json.loads(label or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return {str(key): str(value) for key, value in found.items()} if isinstance(found, dict) else {}
 
 
 def _moment(text: str) -> float:
-    """The engine's RFC 3339 time, whose nanoseconds Python does not read; 0 where it says nothing."""
+    """An RFC 3339 time in UTC, whose nanoseconds Python does not read; 0 where it says nothing."""
     if not text or text.startswith("0001-"):
         return 0.0
     head, _, fraction = text.removesuffix("Z").partition(".")

@@ -202,6 +202,8 @@ class ProjectBuilder:
         if outcome.status is BuildStatus.CANCELLED and not cancellation.asked:
             failure = StepFailure("", "the engine cancelled the build", dockerfile.path)
             outcome = replace(outcome, status=BuildStatus.FAILED, failure=failure)
+        if foundation is not None:
+            outcome = replace(outcome, base_id=foundation.image_id)
         if outcome.failure is not None:  # what the engine says before there is an answer may hold one, too
             outcome = replace(outcome, failure=failure_without_secrets(outcome.failure, request.redact))
         if outcome.status is BuildStatus.OK:

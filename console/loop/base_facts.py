@@ -13,19 +13,16 @@ from typing import TYPE_CHECKING
 from console.base.memory import BaseMemory, Remembered
 from console.base.package_diff import compare_packages
 from console.base.packages import Package, PackageCache, read_packages
-from console.base.promotion import taken_tags
 from console.base.revision import committed_revision
+from console.base.tags import CANDIDATE, LATEST, called, date_tag, pins_in, tags_of
 from console.base.versions import (
-    CANDIDATE,
-    LATEST,
     BaseImage,
-    date_tag,
+    all_tags,
     find_base,
     find_version,
     identify_images,
     list_versions,
     marked,
-    pins_in,
     previous_of,
 )
 from console.base_values import (
@@ -101,7 +98,8 @@ class BaseFacts:
         """
         inputs = self.read_inputs(client)
         image = find_base(client, self.reference)
-        status = status_of(self.reference, image, inputs)
+        own = called(tags_of(image.names, self._base.image), image.version) if image is not None else ""
+        status = status_of(self.reference, image, inputs, own)
         before = None if image is None else previous_of(list_versions(client, self._base.image), image.image_id)
         remembered = self._memory.get()
         return replace(
@@ -117,6 +115,7 @@ class BaseFacts:
 
         Raises:
             EngineError: If the engine does not say.
+            BaseError: If a file that may pin one cannot be read.
         """
         present = find_base(client, self.reference)
         return marked(list_versions(client, self._base.image), present.image_id if present else "", self._pins())
@@ -132,14 +131,14 @@ class BaseFacts:
     def twin(self, client: APIClient, image_id: str) -> str | None:
         """The ID of the version that holds just what an image holds, itself perhaps; None where there is none.
 
-        A version was found good when it became one. An image has another ID each time it is built, as it says when
-        that was.
+        An image has another ID each time it is built, as it says when that was.
 
         Raises:
             EngineError: If the engine does not say.
         """
         mine = find_base(client, image_id)
         versions = list_versions(client, self._base.image)
+        versions = tuple(one for one in versions if called(one.tags, one.version))  # any other tag says nothing
         if mine is None or any(one.image_id == image_id for one in versions):
             return None if mine is None else image_id
         alike = (one for one in versions if mine.fingerprint and one.fingerprint == mine.fingerprint)
@@ -175,7 +174,7 @@ class BaseFacts:
             SplitdeckError: If an input cannot be read or the engine does not answer.
         """
         inputs = self.read_inputs(client)
-        taken = taken_tags(list_versions(client, self._base.image))
+        taken = all_tags(client, self._base.image)
         now = datetime.fromtimestamp(self._clock.now(), tz=timezone.utc)
         parent = inputs.parent_names[0] if inputs.parent_names else ""
         identity = inputs.parents.get(parent, "")
@@ -184,6 +183,7 @@ class BaseFacts:
             OCI_CREATED: now.strftime("%Y-%m-%dT%H:%M:%SZ"),
             OCI_VERSION: date_tag(now.date(), taken),
             # Where these are not known they are empty, lest the parent's own seem to be ours.
+            LABEL_BASE: "",
             OCI_REVISION: committed_revision(self._config.root, inputs.files),
             OCI_BASE_NAME: parent,
             OCI_BASE_DIGEST: identity.removeprefix("digest:") if identity.startswith("digest:") else "",
@@ -202,6 +202,12 @@ class BaseFacts:
         not_of_the_app = dict.fromkeys((OCI_CREATED, OCI_VERSION, OCI_REVISION), "")
         return Foundation(self.reference, found.image_id, found.layers, {**base, **not_of_the_app})
 
+    @property
+    def rolled_back(self) -> bool:
+        """Whether somebody rolled back, and the inputs are what they were then."""
+        then = self._memory.get().rolled_back_inputs
+        return bool(then) and self.inputs is not None and then == self.inputs.fingerprint
+
     def _held(
         self, client: APIClient, remembered: Remembered, status: BaseStatus, inputs: BaseInputs
     ) -> HeldBase | None:
@@ -216,12 +222,16 @@ class BaseFacts:
         return held if candidate is not None and candidate.image_id == remembered.held_image else None
 
     def _pins(self) -> set[str]:
-        """The tags and digests that config.toml, a compose file or .env names."""
+        """The tags and digests that config.toml, a compose file or .env of this folder names."""
         pins = {part for part in self.version.split("@") if part and part != LATEST}
         names = {self._base.image, self._base.remote} - {""}
         for place in (*self._config.root.glob("*compose*.y*ml"), self._config.root / ".env"):
-            if place.is_file():
-                pins |= pins_in(place.read_text(encoding="utf-8", errors="replace"), names)
+            try:
+                if place.is_file():
+                    pins |= pins_in(place.read_text(encoding="utf-8", errors="replace"), names)
+            except OSError as error:
+                message = f"{place} cannot be read, and it may pin a base: {error.strerror}"
+                raise BaseError(message, "give your user the right to read it, or move it away") from error
         return pins
 
     def _named(self, client: APIClient, wanted: str) -> tuple[str, BaseImage]:

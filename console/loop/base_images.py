@@ -18,13 +18,16 @@ from console.base.promotion import (
     images_in_use,
     layer_bytes,
     make_latest,
+    name_version,
     promote,
     remove_superseded,
     remove_versions,
 )
-from console.base.versions import LATEST, BaseImage, find_base, find_version, previous_of, superfluous
+from console.base.tags import LATEST, called
+from console.base.versions import BaseImage, find_base, find_version, previous_of, superfluous
 from console.base_values import BaseContents, BaseDiff, BaseStatus, BaseVersion, Foundation, HeldBase
 from console.config import Config
+from console.config_checks import is_version
 from console.config_edit import write_base_version
 from console.engine import Engine, EngineWorker
 from console.errors import BaseError
@@ -37,9 +40,6 @@ from console.model import Clock
 
 if TYPE_CHECKING:
     from docker import APIClient
-
-_WAIT_S = {"always": 0.0, "daily": 86_400.0, "weekly": 7 * 86_400.0}
-"""How long the registry is not asked again, by [base] pull."""
 
 
 class ProjectBase:
@@ -184,10 +184,9 @@ class ProjectBase:
             image = find_base(client, image_id)
             if image is None:
                 raise BaseError("the new base image has gone", "build it again")
-            name = promote(client, self._base.image, image, image.revision, self._clock.now())
-            self._remember(held=None, held_image="", held_inputs="", newer="")
-            inputs = self._facts.read_inputs(client)
-            return replace(status_of(self._base.reference_to(LATEST), image, inputs), version=name)
+            name = promote(client, self._base.image, image, self._clock.now())
+            self._remember(held=None, held_image="", held_inputs="", newer="", rolled_back_inputs="")
+            return status_of(self._base.reference_to(LATEST), image, self._facts.read_inputs(client), name)
 
         return await self._quick.call(job)
 
@@ -204,13 +203,13 @@ class ProjectBase:
         """
         await self._quick.call(lambda client: remove_superseded(client, image_id))
 
-    async def drop_candidate(self) -> None:
-        """Forgets a candidate that is not wanted.
+    async def drop_candidate(self, image_id: str) -> None:
+        """Forgets a candidate that is not wanted, or one no more.
 
         Raises:
             EngineError: If the engine does not answer.
         """
-        await self._quick.call(lambda client: drop_candidate(client, self._base.image))
+        await self._quick.call(lambda client: drop_candidate(client, self._base.image, image_id))
 
     # -- another one --------------------------------------------------------------------------------------------------
 
@@ -228,10 +227,14 @@ class ProjectBase:
                 return LATEST, LATEST
             versions = self._facts.versions(client)
             found = find_version(versions, wanted)
-            if found is not None:
-                own = wanted if wanted in found.tags else found.name
-                return (own if own in found.tags else f"@{found.digest}"), found.name
-            if self._registry.remote:
+            if found is not None and "@" not in wanted:
+                own = wanted if wanted in found.tags else self._name(client, found)
+                return own, called(found.tags, found.version) or own
+            if found is not None and self._registry.remote:
+                image = find_base(client, found.image_id)
+                if image is not None and image.digest_in(self._registry.remote) == found.digest:
+                    return wanted, found.name
+            if self._registry.remote and is_version(wanted):
                 self._registry.fetch_pinned(client, wanted, observe)
                 return wanted, wanted
             there = (
@@ -258,9 +261,11 @@ class ProjectBase:
             if present is None or before is None:
                 there = f"there is {some([one.name for one in versions])}" if versions else "there is none at all"
                 raise BaseError(f"there is no version of {self._base.image} before the present one", there)
+            name = self._name(client, before)
             if not self.pinned:
-                make_latest(client, self._base.image, before.image_id)
-            return before.name, present.name
+                make_latest(client, self._base.image, before.image_id, self._clock.now())
+                self._remember(rolled_back_inputs=self._facts.read_inputs(client).fingerprint)
+            return name, present.name
 
         before, present = await self._quick.call(job)
         if self.pinned:
@@ -269,16 +274,22 @@ class ProjectBase:
         return before, present
 
     @property
+    def rolled_back(self) -> bool:
+        """Whether somebody rolled back, and the inputs are what they were then."""
+        return self._facts.rolled_back
+
+    def adopt(self, version: str) -> None:
+        """Takes over what somebody else has written to config.toml as [base] version."""
+        self._facts.version = version
+
+    @property
     def may_pull(self) -> bool:
         """Whether a base that is missing may be fetched."""
-        return bool(self._registry.remote) and self._base.pull != "never"
+        return self._registry.may_pull
 
     def pull_due(self) -> bool:
         """Whether [base] pull says that the registry is to be asked for a newer one now."""
-        wait_s = _WAIT_S.get(self._base.pull)
-        if wait_s is None or not self._registry.remote or self.pinned:
-            return False
-        return self._clock.now() - self._memory.get().asked_at >= wait_s
+        return not self.pinned and self._registry.is_due(self._memory.get().asked_at)
 
     async def fetch_pinned(self, observe: Observe) -> None:
         """Fetches the version that config.toml names from the registry.
@@ -344,7 +355,8 @@ class ProjectBase:
             if not gone:
                 return (), 0
             before = layer_bytes(client)
-            removed = remove_versions(client, self._base.image, gone)
+            repositories = (self._base.image, *filter(None, (self._registry.remote,)))
+            removed = remove_versions(client, repositories, gone)
             return removed, max(0, before - layer_bytes(client))
 
         return await self._slow.call(job)
@@ -357,6 +369,10 @@ class ProjectBase:
         """
         await self._quick.call(lambda client: tidy_checks(client, self._config.project.name))
 
+    async def settle(self) -> None:
+        """Waits until what was under way has ended, and has tidied up after itself."""
+        await self._slow.call(lambda _client: None)
+
     def cancel(self) -> None:
         """Ends the check or transfer under way. That there is none is fine."""
         if self._check_ended is not None:
@@ -365,12 +381,19 @@ class ProjectBase:
 
     def close(self) -> None:
         """Lets the threads end."""
-        self.cancel()
         self._quick.close()
         self._slow.close()
 
+    def _name(self, client: APIClient, version: BaseVersion) -> str:
+        """The tag that a version goes by; one that has none of its own gets a date."""
+        image = find_base(client, version.image_id)
+        if image is None:
+            raise BaseError(f"{version.name} has gone meanwhile", "`splitdeck base list` shows what there is")
+        return name_version(client, self._base.image, image, self._clock.now())
+
     def _superfluous(self, client: APIClient) -> tuple[BaseVersion, ...]:
-        ours = [one for one in self._facts.versions(client) if one.fingerprint]
+        project = self._config.project.name
+        ours = [one for one in self._facts.versions(client) if one.project == project]
         return superfluous(ours, self._base.keep, images_in_use(client))
 
     def _remember(self, **changes: Any) -> None:

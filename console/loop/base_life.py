@@ -13,15 +13,17 @@ from typing import Protocol
 
 from console import events as ev
 from console.base.checks import CANCELLED, CheckFailure, command_text
-from console.base.versions import LATEST, BaseImage
+from console.base.versions import BaseImage
 from console.base_values import BaseStatus, HeldBase, HeldBecause, Transfer
 from console.config import Config
-from console.errors import EngineUnreachableError
+from console.errors import EngineUnreachableError, SplitdeckError
 from console.format import paths as some_paths
 from console.loop.builds import FinishedBuild
-from console.loop.guard import guarded
+from console.loop.guard import Guard
 from console.loop.ports import BaseImages, Emit
 from console.model import BuildNumber, BuildStatus, Clock, Step, StepKind, StepStatus, Target
+
+_REASON_CHARACTERS = 200
 
 
 class BuildBase(Protocol):
@@ -58,10 +60,16 @@ class BaseLife:
         self._emit = emit
         self._clock = clock
         self._build = build
+        self._guard = Guard(emit)
         self.status: BaseStatus | None = None
         """As last looked at; None until then, or where it cannot be told."""
 
     # -- what is known ------------------------------------------------------------------------------------------------
+
+    @property
+    def failure(self) -> SplitdeckError | None:
+        """What was last told as an error."""
+        return self._guard.failure
 
     @property
     def missing(self) -> bool:
@@ -80,7 +88,7 @@ class BaseLife:
 
     async def look(self) -> None:
         """Looks at the base and its inputs, and tells of it."""
-        self.status = await guarded(self._emit, self._images.status()) or self.status
+        self.status = await self._guard(self._images.status()) or self.status
         if self.status is not None:
             self._emit(ev.BaseChecked(self.status))
 
@@ -112,7 +120,7 @@ class BaseLife:
         if (
             candidate is not None
             and (status is not None and status.held is None)
-            and (candidate.digest or candidate.fingerprint == status.inputs_fingerprint)
+            and (self._came_from_there(candidate) or candidate.fingerprint == status.inputs_fingerprint)
         ):
             return await self._reserved(partial(self._try, candidate.image_id, None, allow_major=False))
         if self._images.pull_due():
@@ -131,17 +139,18 @@ class BaseLife:
             candidate = await self._images.candidate()
             if candidate is None or candidate.image_id != await self._images.latest():
                 return candidate
-            await self._images.drop_candidate()  # a promotion got as far as that
+            await self._images.drop_candidate(candidate.image_id)  # a promotion got as far as that
             return None
 
-        found: BaseImage | None = await guarded(self._emit, doing())
+        found: BaseImage | None = await self._guard(doing())
         return found
 
     @property
     def builds_at_once(self) -> bool:
-        """Whether a change of an input is built without being asked: not if that would fail again, nor for a pin."""
+        """Whether a change of an input is built unasked; not if that would fail again or undo a rollback."""
         held = self.status is not None and self.status.held is not None
-        return self._settings.on_change == "build" and not self._images.pinned and not held
+        stays = held or self._images.pinned or self._images.rolled_back
+        return self._settings.on_change == "build" and not stays
 
     async def renew(self, reason: str, *, no_cache: bool = False, allow_major: bool = False) -> Renewal:
         """Builds a base beside the present one, tries it, and takes it if it is good.
@@ -172,12 +181,11 @@ class BaseLife:
             except EngineUnreachableError as error:
                 return Renewal(taken=False, cut_off=error.message)
 
-        return await guarded(self._emit, doing()) or Renewal(taken=False)
+        return await self._guard(doing()) or Renewal(taken=False)
 
     async def _renew(self, reason: str, *, no_cache: bool, allow_major: bool) -> Renewal:
         before = await self._images.candidate()
-        held = self.status.held if self.status is not None else None
-        if allow_major and before is not None and held is not None and held.because is HeldBecause.MAJOR:
+        if allow_major and not no_cache and before is not None and await self._only_waits(before):
             return await self._take(before.image_id)
         built = await self._build(reason, no_cache=no_cache)
         outcome = built.outcome
@@ -192,8 +200,25 @@ class BaseLife:
         tried = await self._try(outcome.image_id, built.number, allow_major=allow_major)
         return replace(tried, built=built)
 
+    async def _only_waits(self, candidate: BaseImage) -> bool:
+        """Whether a candidate is what there would be to build or fetch, and is held for nothing but a major update."""
+        await self.look()  # another process may have tried another one since
+        status = self.status
+        if status is None or status.held is None or status.held.because is not HeldBecause.MAJOR:
+            return False
+        return self._came_from_there(candidate) or candidate.fingerprint == status.inputs_fingerprint
+
+    def _came_from_there(self, candidate: BaseImage) -> bool:
+        """Whether it was fetched from the project's registry."""
+        remote = self._settings.remote
+        return bool(remote) and bool(candidate.digest_in(remote))
+
     async def _fetch(self, *, asked: bool, allow_major: bool) -> Renewal:
+        before = await self._images.candidate()
         image_id = await self._images.fetch_latest(self._tell_transfer, asked=asked)
+        now = await self._images.candidate()
+        if before is not None and now is not None and before.image_id != now.image_id:
+            await self._images.superseded(before.image_id)
         if image_id is None:
             await self.look()
             return Renewal(taken=asked and not self.missing)
@@ -222,12 +247,12 @@ class BaseLife:
     async def _try(self, image_id: str, number: BuildNumber | None, *, allow_major: bool) -> Renewal:
         """Takes a candidate if it passes its check and brings no major update that nobody approved."""
         twin = await self._images.twin(image_id)
-        if twin is not None:  # it was tried before, and an image never changes
-            return await self._take(twin)
         failure = await self._check(image_id, number)
         if failure is not None:
             await self._check_failed(failure, image_id)
             return Renewal(taken=False)
+        if twin is not None:  # it was approved when it became a version
+            return await self._take(twin)
         if self._settings.majors == "ask" and not allow_major and await self._brings_majors(image_id):
             return Renewal(taken=False)
         return await self._take(image_id)
@@ -252,8 +277,8 @@ class BaseLife:
         if failure.reason == CANCELLED:
             self._emit(ev.ErrorOccurred("the check of the new base image was cancelled", "b tries again"))
             return
-        last = next((line.strip() for line in reversed(failure.output) if line.strip()), "")
-        said = f": {last}" if last else ""
+        last = next((line.strip(" \0") for line in reversed(failure.output) if line.strip(" \0")), "")
+        said = f": {last[:_REASON_CHARACTERS]}" if last else ""
         await self._hold(HeldBase(HeldBecause.CHECK, f"`{failure.command}`: {failure.reason}{said}"), image_id)
 
     async def _brings_majors(self, image_id: str) -> bool:
@@ -286,89 +311,6 @@ class BaseLife:
                 self._emit(ev.ErrorOccurred(f"the new base image did not pass its check: {held.reason}", hint))
             return
         self._emit(ev.BaseHeld(held))
-
-    # -- other wishes -------------------------------------------------------------------------------------------------
-
-    async def use(self, version: str) -> bool:
-        """Lets app builds stand on a version; whether that is so now."""
-
-        async def doing() -> bool:
-            with self._images.reserved():
-                name = await self._images.use(version, self._tell_transfer)
-            follows = "config.toml follows latest" if version == LATEST else "pinned in config.toml"
-            self._emit(ev.BaseUsed(name, follows))
-            await self.look()
-            return True
-
-        return bool(await guarded(self._emit, doing()))
-
-    async def roll_back(self) -> bool:
-        """Lets app builds stand on the version before the present one; whether that is so now."""
-
-        async def doing() -> bool:
-            with self._images.reserved():
-                name, before = await self._images.roll_back()
-            self._emit(ev.BaseUsed(name, f"rolled back from {before}"))
-            await self.look()
-            return True
-
-        return bool(await guarded(self._emit, doing()))
-
-    async def list_versions(self) -> bool:
-        """Tells which versions there are."""
-
-        async def doing() -> bool:
-            self._emit(ev.BaseVersionsListed(await self._images.versions()))
-            return True
-
-        return bool(await guarded(self._emit, doing()))
-
-    async def compare(self, before: str, after: str) -> bool:
-        """Tells what two versions do not have alike."""
-
-        async def doing() -> bool:
-            self._emit(ev.BaseCompared(await self._images.compare(before, after)))
-            return True
-
-        return bool(await guarded(self._emit, doing()))
-
-    async def read_contents(self, version: str) -> bool:
-        """Tells what a version holds."""
-
-        async def doing() -> bool:
-            self._emit(ev.BaseContentsRead(await self._images.contents(version)))
-            return True
-
-        return bool(await guarded(self._emit, doing()))
-
-    async def publish(self) -> bool:
-        """Pushes the present base to its registry; whether it is all there."""
-
-        async def doing() -> bool:
-            await self._images.publish(self._tell_transfer)
-            await self.look()
-            return True
-
-        return bool(await guarded(self._emit, doing()))
-
-    async def list_superfluous(self) -> bool:
-        """Tells which versions a prune would remove."""
-
-        async def doing() -> bool:
-            self._emit(ev.BaseVersionsListed(await self._images.superfluous()))
-            return True
-
-        return bool(await guarded(self._emit, doing()))
-
-    async def prune(self) -> bool:
-        """Removes the versions that nobody needs."""
-
-        async def doing() -> bool:
-            with self._images.reserved():
-                self._emit(ev.BasePruned(*await self._images.prune()))
-            return True
-
-        return bool(await guarded(self._emit, doing()))
 
     def cancel(self) -> None:
         """Ends the check or transfer under way; what stands stays as it is."""

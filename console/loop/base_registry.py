@@ -8,10 +8,10 @@ from datetime import date, datetime, timezone
 from itertools import count
 from typing import TYPE_CHECKING
 
-from console.base.promotion import taken_tags
 from console.base.registry import Registry
 from console.base.registry_errors import RegistryError, RegistryFault
-from console.base.versions import CANDIDATE, LATEST, BaseImage, date_tag, list_versions, revision_tag
+from console.base.tags import CANDIDATE, LATEST, called, date_tag, revision_tag, tags_of
+from console.base.versions import BaseImage, all_tags, find_base, list_versions
 from console.base_values import Transfer
 from console.config import BaseConfig
 from console.engine import engine_errors
@@ -35,6 +35,10 @@ class Fetched:
     """Its digest, where it is another one than the present one's and is not taken now."""
 
 
+_WAIT_S = {"always": 0.0, "daily": 86_400.0, "weekly": 7 * 86_400.0}
+"""How long the registry is not asked again, by [base] pull."""
+
+
 class BaseRegistry:
     """One project's registry. Everything blocks; `cancel` is for another thread.
 
@@ -47,8 +51,19 @@ class BaseRegistry:
         self._image = base.image
         self.remote = base.remote
         """The repository; empty where there is none."""
+        self._policy = base.pull
         self._clock = clock
         self._at_work: Registry | None = None
+
+    @property
+    def may_pull(self) -> bool:
+        """Whether a base that is missing may be fetched."""
+        return bool(self.remote) and self._policy != "never"
+
+    def is_due(self, asked_at: float) -> bool:
+        """Whether it is to be asked for a newer one now; `asked_at` is when it last was, seconds since 1970."""
+        wait_s = _WAIT_S.get(self._policy)
+        return bool(self.remote) and wait_s is not None and not 0 <= self._clock.now() - asked_at < wait_s
 
     def cancel(self) -> None:
         """Ends the transfer under way. That there is none is fine."""
@@ -104,7 +119,15 @@ class BaseRegistry:
                 "`splitdeck base list` shows those on this engine",
                 fault=RegistryFault.ABSENT,
             )
+        here = find_base(client, f"{self._image}:{tag}")
+        if here is not None and here.digest_in(self.remote) == found:
+            return
         image_id = registry.pull(found)
+        if here is not None and here.image_id != image_id:
+            raise BaseError(
+                f"{self._image}:{tag} is another image here than in {self.remote}, and no date ever moves",
+                f"pin the registry's by its digest (@{found}), or remove the one that is here",
+            )
         with engine_errors(f"tagging {self._image}:{tag}"):
             client.tag(image_id, self._image, tag, force=True)
 
@@ -117,10 +140,10 @@ class BaseRegistry:
             SplitdeckError: If there is no registry, or it refuses.
         """
         registry = self._open(client, observe)
-        own = {tag.rpartition(":")[2] for tag in image.tags}
+        own = tags_of(image.names, self._image)
         digest = image.digest_in(self.remote)
-        others = taken_tags(one for one in list_versions(client, self._image) if one.image_id != image.image_id)
-        name = image.name or date_tag(self._day(image), others)
+        others = all_tags(client, self._image) - set(own)
+        name = called(own, image.version) or date_tag(self._day(image), others)
         day = ".".join(name.split(".")[:3])
         for number in count(2):
             there = registry.digest_of(name)

@@ -223,7 +223,7 @@ class Builds:
             context_digest=context.digest if context else "",
             image_id=outcome.image_id,
             image_bytes=outcome.size_bytes,
-            base_id=stands_on,
+            base_id=outcome.base_id or stands_on,
             no_cache=no_cache,
             alongside=alongside,
             reason=reason,

@@ -19,6 +19,7 @@ from console.errors import ConfigError
 from console.format import paths as some_paths
 from console.loop.app_request import AppRequest, joined
 from console.loop.base_life import BaseLife, Renewal
+from console.loop.base_wishes import BaseWishes
 from console.loop.builds import Builds, FinishedBuild
 from console.loop.lanes import Lanes
 from console.loop.outage import Outage
@@ -49,7 +50,8 @@ class Controller:
         self._emit = emit
         self._outage = Outage(base.status, emit, lambda: self._service.serving)
         self.base = BaseLife(config, base, emit, builds.clock, partial(self._build, Target.BASE))
-        """The base image; for wishes that are carried out without the loop."""
+        self.wishes = BaseWishes(base, emit, self.base.look)
+        """Both are there for commands, too, which take no loop."""
         self._mode = config.app.mode
         self._paused = False
         self._held: ChangeBatch | None = None
@@ -91,7 +93,8 @@ class Controller:
             return
         detect_ms = (batch.closed_at - batch.saved_at) * 1000
         self._emit(ev.ChangeDetected(batch.number, batch.paths, batch.saved_at, detect_ms))
-        decision = plan(batch.paths, self._situation(batch))
+        known = self._config_is_known(batch)
+        decision = plan(batch.paths, self._situation(known=known))
         request = AppRequest(f"saved {some_paths(batch.paths)}", batch)
         if not isinstance(decision, Plan):
             self._emit(ev.PlanMade(batch.number, None, "hold", decision.reason))
@@ -120,23 +123,23 @@ class Controller:
                 self._emit(ev.PlanMade(None, f"build {self._mode.target.value}", None, "asked for"))
                 self._begin("asked for")
             case intents.BaseBuildRequested(allow_major):
-                self._start_base(partial(self.base.renew, "asked for", allow_major=allow_major))
+                self._start_base(partial(self.base.renew, "asked for", allow_major=allow_major), busy=True)
             case intents.BasePullRequested():
                 self._start_base(partial(self.base.fetch, asked=True), busy=True)
             case intents.BaseUseRequested(version):
-                self._lanes.beside(self._change_base(self.base.use(version)))
+                self._lanes.beside(self._change_base(self.wishes.use(version)))
             case intents.BaseRollbackRequested():
-                self._lanes.beside(self._change_base(self.base.roll_back()))
+                self._lanes.beside(self._change_base(self.wishes.roll_back()))
             case intents.BasePublishRequested():
-                self._lanes.beside(self.base.publish())
+                self._lanes.beside(self.wishes.publish())
             case intents.BaseVersionsRequested():
-                self._lanes.beside(self.base.list_versions())
+                self._lanes.beside(self.wishes.list_versions())
             case intents.BaseCompareRequested(before, after):
-                self._lanes.beside(self.base.compare(before, after))
+                self._lanes.beside(self.wishes.compare(before, after))
             case intents.BaseContentsRequested(version):
-                self._lanes.beside(self.base.read_contents(version))
+                self._lanes.beside(self.wishes.read_contents(version))
             case intents.BasePruneRequested():
-                self._lanes.beside(self.base.prune())
+                self._lanes.beside(self.wishes.prune())
             case intents.ModeRequested(mode):
                 self._change_mode(mode)
             case intents.LegacyRaceRequested():
@@ -198,6 +201,8 @@ class Controller:
                 await self._lanes.ended(target)
             finished = await self._build(target, request.reason, request.batch)
             cut_off = cut_off + 1 if finished.cut_off else 0
+            if (stands_on := finished.outcome.base_id) and self.base.status and stands_on != self.base.status.image_id:
+                self._lanes.beside(self.base.look())  # somebody else has moved it
             if 0 < cut_off < _CUT_OFF_AT_MOST and not self._lanes.stopped:
                 self._cycle_ended(False)
                 newer = self._take_wanted()
@@ -241,6 +246,8 @@ class Controller:
             self._mode = mode
             self._emit(ev.ModeChanged(mode))
             self._begin(f"{mode.value} mode from now on")
+            if mode is Mode.SPLIT and not self.base.missing:
+                self._start_base(self.base.go_on)  # inputs may have changed meanwhile
 
     # -- the base's lane ----------------------------------------------------------------------------------------------
 
@@ -337,13 +344,13 @@ class Controller:
         if not paused and held is not None:
             self.saved(held)
 
-    def _situation(self, batch: ChangeBatch) -> Situation:
+    def _situation(self, *, known: bool) -> Situation:
         config, split = self._config, self._mode is Mode.SPLIT
         return Situation(
             base_present=not (split and self.base.missing),
             base_inputs=self._base_images.files if split else frozenset(),
             config_path=config.path.name,
-            config_known=config.path.name in batch.paths and self._config_is_known(),
+            config_known=known,
             app_reads=lambda path: self._builds.reads(self._mode.target, path),
             target=self._mode.target,
             paused=self._paused,
@@ -353,12 +360,19 @@ class Controller:
             on_base_change="warn" if self._base_images.pinned else config.base.on_change,
         )
 
-    def _config_is_known(self) -> bool:
-        """Whether config.toml says just what is in use: the program itself writes the base's version to it."""
+    def _config_is_known(self, batch: ChangeBatch) -> bool:
+        """Whether a change of config.toml asks for no restart: it says what is in use, or just another base version."""
+        if self._config.path.name not in batch.paths:
+            return False
         try:
-            return load_config(self._config.path) == self._config.with_base_version(self._base_images.version)
+            now = load_config(self._config.path)
         except ConfigError:
             return False
+        if now != self._config.with_base_version(now.base.version):
+            return False
+        if now.base.version != self._base_images.version:  # written by hand, or by a command elsewhere
+            self._lanes.beside(self._change_base(self.wishes.adopt(now.base.version)))
+        return True
 
 
 def _why(finished: FinishedBuild) -> str:

@@ -111,12 +111,13 @@ def read_base_inputs(config: Config, load_ignore: LoadIgnore, identify: Identify
     recipe = recipe_for(config, Target.BASE)
     dockerfile = read_dockerfile(recipe.dockerfile, recipe.args)
     rules = load_ignore(recipe.context, recipe.dockerfile)
-    paths = {recipe.dockerfile}
+    followed = {recipe.dockerfile}
+    followed.update(found for pattern in config.base.inputs for found in config.root.glob(pattern) if found.is_file())
     selection = select_files(str(recipe.context), dockerfile.context_sources(), rules)
     taken = (Kind.FILE, Kind.LINK)
-    paths.update(recipe.context / name for name, kind in selection.entries.items() if kind in taken)
-    paths.update(found for pattern in config.base.inputs for found in config.root.glob(pattern) if found.is_file())
-    files = {_relative(path, config.root): _hash(path) for path in sorted(paths)}
+    copied = {recipe.context / name for name, kind in selection.entries.items() if kind in taken} - followed
+    hashed = {path: _hash(path) for path in copied} | {path: _hash(path, follow=True) for path in followed}
+    files = {_relative(path, config.root): digest for path, digest in sorted(hashed.items())}
     declared = dockerfile.declared_args()
     written = {name: value for name, value in config.build.args.items() if isinstance(value, str)}
     args = {name: _short_hash(value) for name, value in written.items() if name in declared}
@@ -124,8 +125,8 @@ def read_base_inputs(config: Config, load_ignore: LoadIgnore, identify: Identify
     return BaseInputs(files, args, dict(identify(names)), names)
 
 
-def status_of(reference: str, image: BaseImage | None, inputs: BaseInputs) -> BaseStatus:
-    """What is known of the base, in one value."""
+def status_of(reference: str, image: BaseImage | None, inputs: BaseInputs, name: str = "") -> BaseStatus:
+    """What is known of the base, in one value; `name` is what people call it."""
     if image is None:
         return BaseStatus(reference, present=False, inputs_fingerprint=inputs.fingerprint)
     return BaseStatus(
@@ -137,7 +138,7 @@ def status_of(reference: str, image: BaseImage | None, inputs: BaseInputs) -> Ba
         fingerprint=image.fingerprint,
         inputs_fingerprint=inputs.standing_for(image).fingerprint,
         stale_files=inputs.changed_since(image),
-        version=image.name,
+        version=name,
         digest=image.digest,
     )
 
@@ -159,10 +160,10 @@ def _short_hash(text: str) -> str:
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:_SHORT]
 
 
-def _hash(path: Path) -> str:
-    """Of a file's content and whether it can be run; of a link's target."""
+def _hash(path: Path, *, follow: bool = False) -> str:
+    """Of a file's content and whether it can be run; of a link's target, unless it is followed."""
     try:
-        if path.is_symlink():
+        if path.is_symlink() and not follow:
             return hashlib.sha256(b"link\0" + os.fsencode(path.readlink())).hexdigest()
         mark = b"run\0" if path.stat().st_mode & 0o111 else b""
         return hashlib.sha256(mark + path.read_bytes()).hexdigest()

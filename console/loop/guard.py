@@ -10,15 +10,33 @@ from console.events import ErrorOccurred
 from console.loop.ports import Emit
 
 
+class Guard:
+    """Does things; what a user should know of a failure is told as an error, and nothing is raised.
+
+    Args:
+        emit: Where events go.
+    """
+
+    def __init__(self, emit: Emit) -> None:
+        self._emit = emit
+        self.failure: SplitdeckError | None = None
+        """The last one."""
+
+    async def __call__(self, doing: Coroutine[Any, Any, Any]) -> Any:
+        """The result, or None after telling the user what went wrong."""
+        try:
+            return await doing
+        except SplitdeckError as error:
+            self.failure = error
+        except Exception as error:  # noqa: BLE001 - a defect of ours must not end the loop
+            self.failure = SplitdeckError(*defect(error))
+        self._emit(ErrorOccurred(self.failure.message, self.failure.hint))
+        return None
+
+
 async def guarded(emit: Emit, doing: Coroutine[Any, Any, Any]) -> Any:
     """The result, or None after telling the user what went wrong."""
-    try:
-        return await doing
-    except SplitdeckError as error:
-        emit(ErrorOccurred(error.message, error.hint))
-    except Exception as error:  # noqa: BLE001 - a defect of ours must not end the loop
-        emit(ErrorOccurred(*defect(error)))
-    return None
+    return await Guard(emit)(doing)
 
 
 def defect(error: Exception) -> tuple[str, str]:

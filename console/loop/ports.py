@@ -79,6 +79,13 @@ class BaseImages(Protocol):
     def may_pull(self) -> bool:
         """Whether one that is missing may be fetched from a registry."""
 
+    @property
+    def rolled_back(self) -> bool:
+        """Whether somebody rolled back, and the inputs are what they were then: nothing goes forward by itself."""
+
+    def adopt(self, version: str) -> None:
+        """Takes over what somebody else has written to config.toml as [base] version."""
+
     def pull_due(self) -> bool:
         """Whether the registry is to be asked for a newer one now."""
 
@@ -118,7 +125,7 @@ class BaseImages(Protocol):
     async def superseded(self, image_id: str) -> None:
         """Removes a candidate that a newer one took the place of."""
 
-    async def drop_candidate(self) -> None:
+    async def drop_candidate(self, image_id: str) -> None:
         """Forgets a candidate that is not wanted."""
 
     async def use(self, wanted: str, observe: Callable[[Transfer], None]) -> str:

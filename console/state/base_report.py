@@ -21,7 +21,7 @@ def status_lines(base: BaseStatus, versions: Sequence[BaseVersion], remote: str,
         remote: The repository in a registry; empty for none.
         now: Seconds since 1970.
     """
-    facts = [("base", f"{printable(base.reference)}: {_state(base)}")]
+    facts = [("base", f"{printable(base.reference)}: {_state(base, remote)}")]
     present = next((one for one in versions if one.current), None)
     if base.present:
         facts.append(("version", _version(base, present)))
@@ -74,9 +74,10 @@ def superfluous_line(versions: Sequence[BaseVersion]) -> str:
     return f"would be removed: {', '.join(printable(one.name) for one in versions)}"
 
 
-def _state(base: BaseStatus) -> str:
+def _state(base: BaseStatus, remote: str) -> str:
     if not base.present and base.pinned:
-        return "pinned, and not on this engine; splitdeck base pull fetches it"
+        todo = "splitdeck base pull fetches it" if remote else "pull it, or splitdeck base use latest"
+        return f"pinned, and not on this engine; {todo}"
     if not base.present:
         return "not on this engine; splitdeck base build makes it"
     if base.stale_files:

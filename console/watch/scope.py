@@ -39,6 +39,7 @@ class Ignored:
 
     def __init__(self, config: Config) -> None:
         self._root = config.root
+        self._drafts = f".{config.path.name}."
         self._context = config.app.context
         self._dockerfile = config.app.dockerfile
         self._more = IgnoreRules.parse("\n".join(config.watch.ignore), f"{config.path} [watch] ignore")
@@ -46,6 +47,8 @@ class Ignored:
 
     def __call__(self, path: str) -> bool:
         """Whether a path, relative to the project's folder, is left out."""
+        if path.startswith(self._drafts) and "/" not in path:  # what config.toml is written through
+            return True
         if self._more.excludes(path):
             return True
         place = _place(self._root, path)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -108,7 +109,7 @@ async def test_a_major_update_waits_for_approval_and_is_then_taken_without_a_bui
     assert bench.held().reason == "numpy 1.26.4 → 2.1.0: major updates"
     assert "base.compared" in bench.events.names()
 
-    bench.base.tried = BaseImage("sha256:new", 1.0, 1)
+    bench.base.tried = BaseImage("sha256:new", 1.0, 1, fingerprint="now")
     builds = len(bench.builder.started)
     bench.controller.request(intents.BaseBuildRequested(allow_major=True))
     await bench.finish("image 2")
@@ -123,11 +124,23 @@ async def test_allowed_majors_are_not_even_looked_for(bench: Bench) -> None:
     assert bench.base.done == ["check sha256:new", "promote sha256:new"]
 
 
-async def test_what_is_a_version_already_is_taken_without_being_tried_again(bench: Bench) -> None:
+@pytest.mark.parametrize(("fingerprint", "because"), [("other inputs", HeldBecause.MAJOR), ("now", HeldBecause.CHECK)])
+async def test_approval_takes_nothing_that_waits_for_more_than_approval(
+    bench: Bench, fingerprint: str, because: HeldBecause
+) -> None:
+    bench.base.tried = BaseImage("sha256:held", 1.0, 1, fingerprint=fingerprint)
+    bench.base.held = HeldBase(because, "as another process found")
+    bench.controller.request(intents.BaseBuildRequested(allow_major=True))
+    await bench.finish("sha256:new", Target.BASE)
+    assert "promote sha256:held" not in bench.base.done
+    assert bench.base.done[-1] == "promote sha256:new"
+
+
+async def test_what_is_a_version_already_is_checked_and_taken_as_that(bench: Bench) -> None:
     bench.base.twins["sha256:again"] = "sha256:older"
     bench.controller.request(intents.BaseBuildRequested())
     await bench.finish("sha256:again", Target.BASE)
-    assert bench.base.done == ["promote sha256:older"]
+    assert bench.base.done == ["check sha256:again", "promote sha256:older"]
 
 
 async def test_an_earlier_candidate_is_removed(bench: Bench) -> None:
@@ -306,6 +319,13 @@ async def test_what_became_stale_while_nobody_looked_is_built_at_the_start(make:
     await bench.until(lambda: bench.builder.running(Target.BASE))
 
 
+async def test_a_start_does_not_undo_a_rollback(make: Callable[..., Bench]) -> None:
+    bench = make(on_change="build")
+    bench.base.stale_files, bench.base.rolled_back = ("requirements.txt",), True
+    await bench.start()
+    assert bench.targets() == [Target.APP]
+
+
 async def test_what_was_held_is_not_built_again_by_itself(make: Callable[..., Bench]) -> None:
     bench = make(on_change="build")
     bench.base.stale_files, bench.base.held = ("requirements.txt",), HeldBase(HeldBecause.CHECK, "no")
@@ -364,11 +384,52 @@ async def test_a_build_that_the_other_mode_overtook_does_not_come_into_service(b
     assert bench.runner.swaps == ["image 1", "single"]
 
 
+async def test_back_in_split_mode_what_became_stale_meanwhile_is_built(make: Callable[..., Bench]) -> None:
+    bench = make(on_change="build")
+    await bench.start()
+    bench.controller.request(intents.ModeRequested(Mode.LEGACY))
+    await bench.finish("single", Target.LEGACY)
+    bench.base.stale_files = ("requirements.txt",)
+    await bench.controller.base.look()
+    bench.controller.request(intents.ModeRequested(Mode.SPLIT))
+    await bench.until(lambda: bench.builder.running(Target.BASE))
+
+
 async def test_in_legacy_mode_there_is_nothing_to_race(bench: Bench) -> None:
     bench.controller.request(intents.ModeRequested(Mode.LEGACY))
     await bench.finish("single", Target.LEGACY)
     bench.controller.request(intents.LegacyRaceRequested())
     assert bench.errors() == ["there is nothing to race: every save builds the legacy image"]
+
+
+# -- what others do meanwhile ------------------------------------------------------------------------------------------
+
+
+async def test_a_second_wish_during_work_on_the_base_is_answered(bench: Bench) -> None:
+    bench.controller.request(intents.BaseBuildRequested())
+    await bench.until(lambda: bench.builder.running(Target.BASE))
+    bench.controller.request(intents.BaseBuildRequested())
+    assert bench.errors() == ["the base image is being worked on"]
+
+
+async def test_a_base_that_somebody_else_moved_is_noticed_by_the_next_build(bench: Bench) -> None:
+    bench.save("app.py")
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.base.current = "sha256:moved"
+    bench.builder.finish(Target.APP, replace(ok("image 2"), base_id="sha256:moved"))
+    await bench.settle()
+    assert bench.controller.base.status is not None
+    assert bench.controller.base.status.image_id == "sha256:moved"
+    assert [sample.base_id for sample in bench.recorder.samples][-1] == "sha256:moved"
+
+
+async def test_a_pin_that_was_written_elsewhere_is_taken_over(bench: Bench) -> None:
+    text = bench.config.path.read_text()
+    bench.config.path.write_text(text.replace("[base]\n", '[base]\nversion = "2026.11.20"\n'))
+    bench.save("config.toml")
+    await bench.finish("image 2")
+    assert bench.base.version == "2026.11.20"
+    assert bench.events.of(ev.BaseUsed) == [ev.BaseUsed("2026.11.20", "config.toml says so")]
 
 
 # -- config.toml -------------------------------------------------------------------------------------------------------

@@ -55,7 +55,9 @@ def test_what_is_stale_held_pinned_or_newer_is_told() -> None:
 
 def test_no_base_and_one_of_somebody_else() -> None:
     assert "splitdeck base build makes it" in lines_of(BaseStatus("demo-base:latest", present=False))["base"]
-    assert "splitdeck base pull" in lines_of(BaseStatus("demo-base:1", present=False, pinned=True))["base"]
+    pinned = BaseStatus("demo-base:1", present=False, pinned=True)
+    assert "splitdeck base pull" in lines_of(pinned, "ghcr.io/me/demo-base")["base"]
+    assert "splitdeck base use latest" in lines_of(pinned)["base"]
     assert "what it was built from is not known" in lines_of(replace(BASE, fingerprint=""))["base"]
 
 

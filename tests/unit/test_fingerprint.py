@@ -105,6 +105,19 @@ def test_an_argument_that_the_dockerfile_does_not_declare_is_none(project: Confi
     assert stale_files(configured(project, '[build]\nargs = { OTHER = "1" }\n'), image) == ()
 
 
+def test_what_a_link_leads_to_counts_for_the_dockerfile_and_for_more_inputs(project: Config) -> None:
+    root = project.root
+    for name in ("base.Dockerfile", "more.lock"):
+        (root / f"real.{name}").write_text(DOCKERFILE)
+        (root / name).unlink(missing_ok=True)
+        (root / name).symlink_to(f"real.{name}")
+    config = with_inputs(project, '["more.lock"]')
+    image = built_from(read(config))
+    for name in ("base.Dockerfile", "more.lock"):
+        (root / f"real.{name}").write_text(f"{DOCKERFILE}# edited\n")
+    assert stale_files(config, image) == ("base.Dockerfile", "more.lock")
+
+
 def test_an_argument_of_the_machine_makes_no_base_stale(project: Config, monkeypatch: pytest.MonkeyPatch) -> None:
     (project.root / "base.Dockerfile").write_text(f"{DOCKERFILE}ARG INDEX\n")
     config = configured(project, '[build.args]\nINDEX = { env = "SD_INDEX" }\n')

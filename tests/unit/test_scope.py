@@ -55,8 +55,10 @@ def test_a_context_above_the_project_is_looked_at_as_any_other(tmp_path: Path) -
 def test_one_session_per_project(tmp_path: Path) -> None:
     first, second = (project_lock(tmp_path / "state" / "x.lock", "demo") for _ in range(2))
     first.take()
-    with pytest.raises(ConfigError, match="runs on demo already"):
+    with pytest.raises(ConfigError, match=r"another splitdeck \(process \d+\) runs on demo already"):
         second.take()
+    with pytest.raises(ConfigError, match="this splitdeck runs on demo already"):
+        first.take()
     first.release()
     second.take()
     second.release()

@@ -8,16 +8,8 @@ from pathlib import Path
 import pytest
 
 from console.base.memory import BaseMemory, Remembered
-from console.base.versions import (
-    date_tag,
-    find_version,
-    is_date_tag,
-    marked,
-    pins_in,
-    previous_of,
-    revision_tag,
-    superfluous,
-)
+from console.base.tags import called, date_tag, familiar, is_date_tag, pins_in, revision_tag, tags_of
+from console.base.versions import BaseImage, find_version, marked, previous_of, superfluous
 from console.base_values import BaseVersion, HeldBase, HeldBecause, PackageChange
 
 DAY = date(2026, 11, 26)
@@ -69,6 +61,8 @@ def test_a_commit_is_a_tag_and_no_commit_is_none() -> None:
         ("2026.11.09", None),
         ("abcdef", None),
         ("02ab", None),
+        ("", None),
+        ("@", None),
     ],
 )
 def test_what_somebody_means(wanted: str, day: int | None) -> None:
@@ -90,6 +84,13 @@ def test_the_one_before_is_the_newest_of_the_older_ones() -> None:
     assert before.name == "2026.11.01"
     assert previous_of(versions, version(1).image_id) is None
     assert previous_of(versions, "sha256:unknown") is None
+
+
+def test_a_rollback_goes_to_no_image_that_somebody_just_tagged() -> None:
+    foreign = BaseVersion("sha256:busybox", ("foo",), 2.5, 1)
+    before = previous_of((version(3), foreign, version(2)), version(3).image_id)
+    assert before is not None
+    assert before.name == "2026.11.02"
 
 
 def names(versions: tuple[BaseVersion, ...]) -> list[str]:
@@ -136,13 +137,49 @@ def test_what_is_pinned_or_present_is_marked() -> None:
     assert (one.pinned, two.pinned, three.pinned) == (False, False, True)
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("docker.io/library/base:1", "base:1"),
+        ("docker.io/me/base", "me/base"),
+        ("index.docker.io/me/base", "me/base"),
+        ("localhost/base:1", "base:1"),
+        ("localhost/me/base", "localhost/me/base"),
+        ("ghcr.io/me/base:1", "ghcr.io/me/base:1"),
+    ],
+)
+def test_a_name_as_engines_show_it(name: str, shown: str) -> None:
+    assert familiar(name) == shown
+
+
+def test_only_tags_of_the_own_name_are_own_tags() -> None:
+    every = ("docker.io/me/base:latest", "me/base:2026.11.26", "other/base:2026.11.25", f"me/base@{DIGEST}")
+    assert tags_of(every, "docker.io/me/base") == ("2026.11.26", "latest")
+
+
+def test_what_a_version_is_called() -> None:
+    assert called(("latest", "2026.11.26.10", "2026.11.26.9"), "") == "2026.11.26.9"
+    assert called(("2026.11.26", "2026.11.26.2"), "2026.11.26.2") == "2026.11.26.2"
+    assert called(("latest", "mine"), "2026.11.26") == ""
+
+
+def test_a_digest_is_one_where_a_registry_gave_it() -> None:
+    image = BaseImage("sha256:x", 1.0, 1, digests=(f"localhost/base@{DIGEST}", "ghcr.io/me/base@sha256:e"))
+    assert (image.digest, image.digest_in("ghcr.io/me/base"), image.digest_in("ghcr.io/me/other")) == (
+        "sha256:e",
+        "sha256:e",
+        "",
+    )
+    assert BaseImage("sha256:x", 1.0, 1, digests=(f"base@{DIGEST}",)).digest == ""
+
+
 # -- what is remembered ------------------------------------------------------------------------------------------------
 
 
 def test_what_is_held_is_remembered_by_the_next_session(tmp_path: Path) -> None:
     majors = (PackageChange("pip", "numpy", "1", "2", major=True),)
     held = HeldBase(HeldBecause.MAJOR, "numpy 1 → 2", "2026.11.26", majors)
-    remembered = Remembered(held, "sha256:x", "f", 12.5, "sha256:newer")
+    remembered = Remembered(held, "sha256:x", "f", 12.5, "sha256:newer", "g")
     BaseMemory(tmp_path / "state/demo.json").keep(remembered)
     assert BaseMemory(tmp_path / "state/demo.json").get() == remembered
 
@@ -161,3 +198,14 @@ def test_what_cannot_be_written_is_remembered_for_this_session(tmp_path: Path) -
     memory = BaseMemory(tmp_path / "file" / "demo.json")
     memory.keep(Remembered(asked_at=1.0))
     assert memory.get().asked_at == 1.0
+
+
+def test_what_cannot_be_written_any_more_is_not_what_was_written_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    memory = BaseMemory(tmp_path / "demo.json")
+    memory.keep(Remembered(asked_at=1.0))
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    memory.keep(Remembered(asked_at=2.0))
+    assert memory.get().asked_at == 2.0
+    assert [path.name for path in tmp_path.iterdir()] == ["demo.json"]
