@@ -252,7 +252,10 @@ class BaseLife:
             await self._check_failed(failure, image_id)
             return Renewal(taken=False)
         if twin is not None:  # it was approved when it became a version
-            return await self._take(twin)
+            taken = await self._take(twin)
+            if twin != image_id:
+                await self._images.drop_candidate(image_id)
+            return taken
         if self._settings.majors == "ask" and not allow_major and await self._brings_majors(image_id):
             return Renewal(taken=False)
         return await self._take(image_id)

@@ -116,7 +116,7 @@ PROMOTION = """
 
     for name in ("tag", "remove_image"):
         setattr(client, name, counted(name))
-    promote(client, image, find_base(client, f"{image}:candidate"), "", 0.0)
+    promote(client, image, find_base(client, f"{image}:candidate"), 0.0)
     os._exit(0)
 """
 
