@@ -68,9 +68,11 @@ async def pull(controller: Controller, *, allow_major: bool) -> bool:
 
 
 async def show_status(config: Config, *, as_json: bool) -> ExitCode:
-    """Prints how the base stands."""
+    """Prints how the base stands, and whether the registry has a newer one; if that cannot be asked, it says so."""
 
     async def work(controller: Controller) -> bool:
+        if config.base.remote:
+            await controller.wishes.ask_registry()
         return controller.base.status is not None and await controller.wishes.list_versions()
 
     def lines(state: AppState) -> list[str]:

@@ -50,6 +50,11 @@ class BasePullRequested(Intent):
 
 
 @dataclass(frozen=True, slots=True)
+class BaseNewerRequested(Intent):
+    """Ask the registry whether it has another base than the present one; nothing is fetched."""
+
+
+@dataclass(frozen=True, slots=True)
 class BasePublishRequested(Intent):
     """Push the present base image to its registry."""
 

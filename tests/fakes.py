@@ -291,6 +291,11 @@ class FakeBase:
         self.current = self.on_engine[self.on_engine.index(self.current) + 1]
         return self.current, before
 
+    async def ask_registry(self) -> None:
+        self.done.append("ask")
+        if not self.remote:
+            raise BaseError("the registry cannot be reached", "see whether the network is up")
+
     async def fetch_pinned(self, observe: Callable[[Transfer], None]) -> None:
         self.done.append(f"fetch {self.version}")
         self.present = True

@@ -17,22 +17,19 @@ from console.base.promotion import (
     drop_candidate,
     images_in_use,
     layer_bytes,
-    make_latest,
-    name_version,
     promote,
     remove_superseded,
     remove_versions,
 )
-from console.base.tags import LATEST, called
-from console.base.versions import BaseImage, find_base, find_version, previous_of, superfluous
+from console.base.tags import LATEST
+from console.base.versions import BaseImage, find_base, superfluous
 from console.base_values import BaseContents, BaseDiff, BaseStatus, BaseVersion, Foundation, HeldBase
 from console.config import Config
-from console.config_checks import is_version
 from console.config_edit import write_base_version
 from console.engine import Engine, EngineWorker
 from console.errors import BaseError
-from console.format import paths as some
 from console.lock import Lock
+from console.loop.base_choice import BaseChoice
 from console.loop.base_facts import BaseFacts
 from console.loop.base_registry import BaseRegistry, Observe
 from console.loop.fingerprint import status_of
@@ -66,6 +63,7 @@ class ProjectBase:
         self._quick = EngineWorker(engine, "base images")
         self._slow = EngineWorker(engine, "base image work")
         self._registry = BaseRegistry(self._base, clock)
+        self._choice = BaseChoice(self._base, facts, self._registry, clock)
         self._check_ended: threading.Event | None = None
         """Ends the check that runs."""
 
@@ -222,27 +220,7 @@ class ProjectBase:
             SplitdeckError: If there is no such version, or config.toml cannot be written.
         """
 
-        def job(client: APIClient) -> tuple[str, str]:
-            if wanted == LATEST:
-                return LATEST, LATEST
-            versions = self._facts.versions(client)
-            found = find_version(versions, wanted)
-            if found is not None and "@" not in wanted:
-                own = wanted if wanted in found.tags else self._name(client, found)
-                return own, called(found.tags, found.version) or own
-            if found is not None and self._registry.remote:
-                image = find_base(client, found.image_id)
-                if image is not None and image.digest_in(self._registry.remote) == found.digest:
-                    return wanted, found.name
-            if self._registry.remote and is_version(wanted):
-                self._registry.fetch_pinned(client, wanted, observe)
-                return wanted, wanted
-            there = (
-                f"there are {some([one.name for one in versions])}" if versions else "`splitdeck base build` makes one"
-            )
-            raise BaseError(f"there is no version {wanted} of {self._base.image} on this engine", there)
-
-        value, name = await self._slow.call(job)
+        value, name = await self._slow.call(lambda client: self._choice.find(client, wanted, observe))
         write_base_version(self._config.path, value)
         self._facts.version = value
         return name
@@ -255,17 +233,10 @@ class ProjectBase:
         """
 
         def job(client: APIClient) -> tuple[str, str]:
-            versions = self._facts.versions(client)
-            present = next((one for one in versions if one.current), None)
-            before = None if present is None else previous_of(versions, present.image_id)
-            if present is None or before is None:
-                there = f"there is {some([one.name for one in versions])}" if versions else "there is none at all"
-                raise BaseError(f"there is no version of {self._base.image} before the present one", there)
-            name = self._name(client, before)
+            names = self._choice.back(client)
             if not self.pinned:
-                make_latest(client, self._base.image, before.image_id, self._clock.now())
                 self._remember(rolled_back_inputs=self._facts.read_inputs(client).fingerprint)
-            return name, present.name
+            return names
 
         before, present = await self._quick.call(job)
         if self.pinned:
@@ -290,6 +261,18 @@ class ProjectBase:
     def pull_due(self) -> bool:
         """Whether [base] pull says that the registry is to be asked for a newer one now."""
         return not self.pinned and self._registry.is_due(self._memory.get().asked_at)
+
+    async def ask_registry(self) -> None:
+        """Keeps in mind whether the registry has another `latest` than there is here.
+
+        Raises:
+            SplitdeckError: If there is no registry, or it does not answer.
+        """
+
+        def job(client: APIClient) -> str:
+            return self._registry.newer_than(client, find_base(client, self._base.reference_to(LATEST)))
+
+        self._remember(newer=await self._slow.call(job))
 
     async def fetch_pinned(self, observe: Observe) -> None:
         """Fetches the version that config.toml names from the registry.
@@ -383,13 +366,6 @@ class ProjectBase:
         """Lets the threads end."""
         self._quick.close()
         self._slow.close()
-
-    def _name(self, client: APIClient, version: BaseVersion) -> str:
-        """The tag that a version goes by; one that has none of its own gets a date."""
-        image = find_base(client, version.image_id)
-        if image is None:
-            raise BaseError(f"{version.name} has gone meanwhile", "`splitdeck base list` shows what there is")
-        return name_version(client, self._base.image, image, self._clock.now())
 
     def _superfluous(self, client: APIClient) -> tuple[BaseVersion, ...]:
         project = self._config.project.name

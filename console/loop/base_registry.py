@@ -70,6 +70,15 @@ class BaseRegistry:
         if self._at_work is not None:
             self._at_work.cancel()
 
+    def newer_than(self, client: APIClient, present: BaseImage | None) -> str:
+        """The digest that is `latest` there, where that is another one; else empty.
+
+        Raises:
+            SplitdeckError: If there is no registry, or it does not answer.
+        """
+        digest = self._open(client, lambda _transfer: None).digest_of(LATEST) or ""
+        return "" if present is not None and present.digest_in(self.remote) == digest else digest
+
     def fetch_latest(self, client: APIClient, present: BaseImage | None, observe: Observe, *, asked: bool) -> Fetched:
         """Fetches what is `latest` there and tags it as the candidate.
 

@@ -27,6 +27,8 @@ class BaseWishes:
         self._emit = emit
         self._look = look
         self._guard = Guard(emit)
+        self._unanswered = ""
+        """Why the registry could not be asked the last time."""
 
     @property
     def failure(self) -> SplitdeckError | None:
@@ -71,6 +73,22 @@ class BaseWishes:
 
         async def doing() -> None:
             self._emit(ev.BaseVersionsListed(await self._images.versions()))
+
+        return await self._done(doing())
+
+    async def ask_registry(self) -> bool:
+        """Asks whether the registry has a newer base; that it cannot be asked is told once."""
+
+        async def doing() -> None:
+            try:
+                await self._images.ask_registry()
+            except SplitdeckError as error:
+                if error.message != self._unanswered:
+                    self._unanswered = error.message
+                    raise
+                return
+            self._unanswered = ""
+            await self._look()
 
         return await self._done(doing())
 

@@ -132,6 +132,8 @@ class Controller:
                 self._lanes.beside(self._change_base(self.wishes.roll_back()))
             case intents.BasePublishRequested():
                 self._lanes.beside(self.wishes.publish())
+            case intents.BaseNewerRequested():
+                self._lanes.beside(self.wishes.ask_registry())
             case intents.BaseVersionsRequested():
                 self._lanes.beside(self.wishes.list_versions())
             case intents.BaseCompareRequested(before, after):

@@ -134,6 +134,9 @@ class BaseImages(Protocol):
     async def roll_back(self) -> tuple[str, str]:
         """Lets app builds stand on the version before; gives its name and that of the one before."""
 
+    async def ask_registry(self) -> None:
+        """Keeps in mind whether the registry has another `latest` than there is here."""
+
     async def fetch_pinned(self, observe: Callable[[Transfer], None]) -> None:
         """Fetches the version that app builds are to stand on."""
 

@@ -241,6 +241,18 @@ def test_after_a_rollback_the_registrys_newest_is_told_and_not_taken(bases: Base
     assert bases.tags()["latest"] == bases.tags()[second], "who asks for it gets it"
 
 
+def test_a_newer_base_in_the_registry_is_told(bases: Bases, registry: str) -> None:
+    bases.configure(f'repository = "{registry}/{bases.image}"')
+    bases.run("build", "--publish")
+    bases.project.write("requirements.txt", "two\n")
+    bases.run("build", "--publish")
+    status = bases.event("base.checked", "status")["base"]
+    assert status["newer"] == ""
+    bases.run("rollback")
+    assert bases.event("base.checked", "status")["base"]["newer"] == status["digest"]
+    assert "another one is latest there" in bases.run("status")
+
+
 def test_a_registry_that_is_away_leaves_everything_as_it_is(bases: Bases, tmp_path: Path) -> None:
     folder = tmp_path / "registry"
     folder.mkdir()
@@ -253,3 +265,5 @@ def test_a_registry_that_is_away_leaves_everything_as_it_is(bases: Bases, tmp_pa
     assert "latest" in before
     bases.run("pull", code=1)
     assert bases.tags() == before
+    assert "fresh" in bases.run("status")
+    assert "cannot be reached" in bases.stderr

@@ -36,10 +36,10 @@ LIST = intents.BaseVersionsRequested()
 
 
 async def open_panel(session: Session, status: BaseStatus = STATUS, *events: ev.Event) -> None:
-    """The panel on three versions, with nothing asked for yet but the list."""
+    """The panel on three versions, with nothing asked for yet but the list, and the registry if there is one."""
     await session.play("connected")
     await session.press("v")
-    assert session.intents == [LIST]
+    assert session.intents == [LIST, *([intents.BaseNewerRequested()] if session.app._remote else [])]
     session.intents.clear()
     await session.tell(ev.BaseChecked(status), ev.BaseVersionsListed(VERSIONS), *events)
 

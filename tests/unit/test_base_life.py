@@ -248,6 +248,18 @@ async def test_the_registry_is_asked_at_a_start_when_that_is_due(make: Callable[
     await bench.until(lambda: "promote sha256:remote" in bench.base.done)
 
 
+async def test_that_the_registry_cannot_be_asked_for_a_newer_one_is_told_once(bench: Bench) -> None:
+    for _ in range(2):
+        bench.controller.request(intents.BaseNewerRequested())
+        await bench.settle()
+    assert bench.errors() == ["the registry cannot be reached"]
+    bench.base.remote = "sha256:remote"
+    bench.controller.request(intents.BaseNewerRequested())
+    await bench.settle()
+    assert bench.base.done == ["ask"] * 3
+    assert bench.events.names()[-1] == "base.checked"
+
+
 # -- other versions ----------------------------------------------------------------------------------------------------
 
 

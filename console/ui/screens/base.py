@@ -20,6 +20,7 @@ from console.intents import (
     BaseBuildRequested,
     BaseCompareRequested,
     BaseContentsRequested,
+    BaseNewerRequested,
     BasePruneRequested,
     BasePublishRequested,
     BasePullRequested,
@@ -103,6 +104,8 @@ class BaseScreen(Screen[None]):
         self._bridge.tick()
         self.set_interval(TICK_S, self._bridge.tick, name="bridge")
         self._send(BaseVersionsRequested())
+        if self._remote:
+            self._send(BaseNewerRequested())
 
     def on_unmount(self) -> None:
         self._bridge.stop()
