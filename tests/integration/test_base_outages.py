@@ -91,7 +91,8 @@ def test_the_engine_is_killed_and_the_console_goes_on_once_it_is_back(
         configure(bases, "sleep 5")
     else:
         dockerfile = bases.project.folder / "base.Dockerfile"
-        dockerfile.write_text(f"{dockerfile.read_text()}{moment}\n")
+        never_built = f"{moment} && echo {bases.project.name}"
+        dockerfile.write_text(f"{dockerfile.read_text()}{never_built}\n")
     live = until_killed(bases, moment)
     engine_that_dies.kill()
     live.wait("error")

@@ -12,7 +12,7 @@ from console.engine import Engine
 from tests.engines import engines
 from tests.integration.conftest import Project
 
-pytestmark = pytest.mark.docker
+pytestmark = [pytest.mark.docker, pytest.mark.alone]
 
 
 def state_of(engine: Engine) -> tuple[set[str], set[str]]:
