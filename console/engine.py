@@ -7,10 +7,11 @@ a client of its own (docker-py #3229).
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
@@ -216,6 +217,35 @@ def engine_errors(doing: str) -> Iterator[None]:
         ) from error
     except DockerException as error:
         raise EngineError(f"{doing}: {error}") from error
+
+
+def json_lines(chunks: Iterable[bytes], answer: str = "the engine's answer") -> Iterator[dict[str, Any]]:
+    """The JSON objects of an answer, one a line, from chunks that are cut anywhere.
+
+    Args:
+        chunks: As they come.
+        answer: What it is, for the error.
+
+    Raises:
+        EngineError: If something else than JSON objects is among them.
+    """
+    rest = b""
+    for chunk in chunks:
+        *lines, rest = (rest + chunk).split(b"\n")
+        yield from (_object(line, answer) for line in lines if line.strip())
+    if rest.strip():
+        yield _object(rest, answer)
+
+
+def _object(line: bytes, answer: str) -> dict[str, Any]:
+    try:
+        message = json.loads(line)
+    except ValueError:
+        message = None
+    if not isinstance(message, dict):
+        shown = line[:100].decode("utf-8", "replace")
+        raise EngineError(f"{answer} makes no sense: {shown!r}", "is there a proxy between?")
+    return message
 
 
 class EngineWorker:

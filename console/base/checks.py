@@ -291,7 +291,7 @@ class _Output:
             return None
         if piece is None:
             if self.over:
-                time.sleep(timeout_s)
+                time.sleep(timeout_s)  # nothing more will come, and the caller looks at the engine in turns
             self.over = True
         return piece
 

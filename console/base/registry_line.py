@@ -16,8 +16,8 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from console.credentials import Credentials
-from console.engine import engine_errors
-from console.errors import EngineError, EngineUnreachableError
+from console.engine import engine_errors, json_lines
+from console.errors import EngineUnreachableError
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -133,12 +133,7 @@ class EngineLine:
             EngineUnreachableError: If it breaks off.
             EngineError: If something else than JSON is among them.
         """
-        rest = b""
-        for chunk in self._chunks(response):
-            *lines, rest = (rest + chunk).split(b"\n")
-            yield from map(_message, filter(bytes.strip, lines))
-        if rest.strip():
-            yield _message(rest)
+        yield from json_lines(self._chunks(response))
 
     def text(self, response: Any) -> str:
         """The answer's body.
@@ -183,14 +178,3 @@ def auth_header(credentials: Credentials | None, host: str) -> str:
         values = {"identitytoken": credentials.secret}
     values["serveraddress"] = "https://index.docker.io/v1/" if host == "docker.io" else host
     return base64.urlsafe_b64encode(json.dumps(values).encode()).decode()
-
-
-def _message(line: bytes) -> dict[str, Any]:
-    try:
-        message = json.loads(line)
-    except ValueError:
-        message = None
-    if not isinstance(message, dict):
-        shown = line[:100].decode("utf-8", "replace")
-        raise EngineError(f"the engine's answer makes no sense: {shown!r}", "is there a proxy between?")
-    return message

@@ -25,7 +25,7 @@ from console.build.context import PackedContext, TarPacker
 from console.build.dockerfile import Dockerfile
 from console.build.request import BuildObserver, BuildRequest
 from console.build.trace import StatusUpdate, TraceError, decode_status
-from console.engine import Engine, engine_errors
+from console.engine import Engine, engine_errors, json_lines
 from console.errors import EngineError, EngineUnreachableError
 from console.model import BuildOutcome, BuildStatus, Clock
 
@@ -245,28 +245,12 @@ def read_answer(chunks: Iterator[bytes], request: BuildRequest, observer: BuildO
 
 
 def messages(chunks: Iterator[bytes]) -> Iterator[dict[str, Any]]:
-    """The JSON objects of an engine's answer, one per line.
+    """The JSON objects of an engine's answer to a build, one per line.
 
     Raises:
         EngineError: If something else is among them.
     """
-    rest = b""
-    for chunk in chunks:
-        *lines, rest = (rest + chunk).split(b"\n")
-        yield from map(_message, filter(bytes.strip, lines))
-    if rest.strip():
-        yield _message(rest)
-
-
-def _message(line: bytes) -> dict[str, Any]:
-    try:
-        message = json.loads(line)
-    except ValueError:
-        message = None
-    if not isinstance(message, dict):
-        shown = line[:100].decode("utf-8", "replace")
-        raise EngineError(f"the engine's answer to the build makes no sense: {shown!r}", "is there a proxy between?")
-    return message
+    return json_lines(chunks, "the engine's answer to the build")
 
 
 def cancel_build(client: APIClient, build_id: str) -> None:

@@ -15,7 +15,7 @@ from functools import partial
 from console import events as ev
 from console import intents
 from console.config import Config, load_config
-from console.errors import ConfigError
+from console.errors import ConfigError, EngineUnreachableError
 from console.format import paths as some_paths
 from console.loop.app_request import AppRequest, joined
 from console.loop.base_life import BaseLife, Renewal
@@ -382,7 +382,13 @@ def _why(finished: FinishedBuild) -> str:
 
 
 def _outcome(renewal: Renewal) -> BuildOutcome:
-    """How a base came about, as a build: held is failed, however well it was built."""
+    """How a base came about, as a build: held is failed, however well it was built.
+
+    Raises:
+        EngineUnreachableError: If the engine went away outside any build, which nobody has told yet.
+    """
+    if renewal.cut_off and renewal.built is None:
+        raise EngineUnreachableError(renewal.cut_off, "see that the engine runs, then try again: it goes on from there")
     built = renewal.built.outcome if renewal.built is not None else BuildOutcome(BuildStatus.OK, 0.0)
     if renewal.taken or built.status is not BuildStatus.OK:
         return built

@@ -15,6 +15,7 @@ from console.base.checks import CheckFailure
 from console.base.versions import BaseImage
 from console.base_values import HeldBase, HeldBecause, PackageChange
 from console.config import load_config
+from console.errors import EngineUnreachableError
 from console.model import BuildStatus, Mode, Target
 from tests.fakes import FakeBase, failed, make_project, ok
 from tests.loop_bench import Bench
@@ -181,6 +182,13 @@ async def test_an_engine_that_goes_away_during_the_check_is_waited_for(
         await asyncio.sleep(0.001)
     await bench.finish("sha256:new", Target.BASE)
     assert "promote sha256:new" in bench.base.done
+
+
+async def test_a_command_says_so_when_the_engine_goes_away_before_anything_is_built(make: Callable[..., Bench]) -> None:
+    bench = make()
+    bench.base.away = True
+    with pytest.raises(EngineUnreachableError, match="no container engine answers"):
+        await bench.controller.build_one(Target.BASE)
 
 
 async def test_a_check_can_be_cancelled_and_nothing_is_held(bench: Bench) -> None:
