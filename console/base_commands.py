@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from console.base.tags import CANDIDATE
 from console.base_values import HeldBecause
 from console.config import Config
 from console.errors import BaseError, EngineUnreachableError, ExitCode
+from console.intents import CancelRequested
 from console.loop.base_life import Renewal
 from console.loop.controller import Controller
+from console.loop.endings import to_its_end
+from console.measurements import Trigger
 from console.model import SystemClock
 from console.session import Session, headless_store
 from console.state.app_state import AppState
 from console.state.base_report import contents_lines, status_lines, superfluous_line, version_lines
 from console.state.store import Store
 
-Work = Callable[[Controller], Awaitable[bool]]
+Work = Callable[[Controller], Coroutine[Any, Any, bool]]
 """Says whether it went well; what went wrong has been told."""
 
 
@@ -52,7 +56,7 @@ async def build(controller: Controller, *, force: bool, no_cache: bool, allow_ma
         sys.stderr.write(f"{status.reference} is fresh; --force builds it all the same\n")
         return True
     reason = f"{', '.join(status.stale_files)} changed" if status is not None and status.stale_files else "asked for"
-    return _taken(await base.renew(reason, no_cache=no_cache, allow_major=allow_major))
+    return _taken(await base.renew(reason, trigger=Trigger.COMMAND, no_cache=no_cache, allow_major=allow_major))
 
 
 async def pull(controller: Controller, *, allow_major: bool) -> bool:
@@ -164,7 +168,7 @@ async def _with_controller(config: Config, store: Store, work: Work) -> ExitCode
     try:
         controller = await session.open()
         await controller.base.look()
-        done = await work(controller)
+        done = await to_its_end(work(controller), lambda: controller.request(CancelRequested()))
     finally:
         await session.stop()
         store.drain()

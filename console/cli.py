@@ -13,6 +13,7 @@ import typer
 from console import __version__, cli_base
 from console.cli_common import AsJson, ConfigFile, Directory, finish, loaded_config
 from console.cli_compare import compare
+from console.cli_history import history
 from console.errors import ExitCode, SplitdeckError
 
 app = typer.Typer(
@@ -106,6 +107,7 @@ def build(
 
 
 app.command()(compare)
+app.command()(history)
 app.add_typer(cli_base.app)
 
 

@@ -46,7 +46,9 @@ Scenarios = Annotated[
     typer.Option(
         "--scenario",
         metavar="SCENARIO",
-        help="cold, code-change or no-change; may be given again. Default: cold and code-change.",
+        help="May be given again. cold: nothing from a cache, the base present, as in CI; code-change: a line more in "
+        "a source file; deps-change: a line more in a list of dependencies, so legacy against base and app; no-change: "
+        "built again as it is. Default: cold and code-change.",
     ),
 ]
 Runs = Annotated[
@@ -63,7 +65,8 @@ Budgets = Annotated[
         "--budget",
         metavar="EXPRESSION",
         help="Exit code 1 if this does not hold, such as 'app.code-change.p50<60s' or 'speedup.code-change.p50>5'; "
-        "may be given again. FIGURE.SCENARIO.STATISTIC: app, base, legacy or speedup; p50, min, max or mean.",
+        "may be given again. FIGURE.SCENARIO.STATISTIC. Figures: legacy, app, base (cold, deps-change), split (the "
+        "app; in deps-change base and app together), speedup (legacy ÷ split). Statistics: p50, min, max, mean.",
     ),
 ]
 
@@ -79,13 +82,14 @@ def compare(
 ) -> None:
     """Measure legacy against split builds.
 
-    Both are built for real, taking turns. Your files are only read: builds are made from a copy, and a code change is a
-    line in that copy. Every build is kept in the history. Exit code 1 if a build fails or a budget is missed.
+    Both are built for real, taking turns. Your files are only read: builds are made from a copy, and changes are made
+    in that copy; images have names of their own, and are removed. Every build is kept in the history. Exit code 1 if a
+    build fails or a budget is missed.
     """
     from console.comparing import check_wish
 
     wish = _wish(tuple(dict.fromkeys(scenario or _DEFAULT)), runs, budget or ())
-    _check_output(format, output)
+    _check_output(output)
     loaded = loaded_config(directory, config)
     check_wish(loaded, wish)
     finish(_compare(loaded, wish, format, output), loaded)
@@ -93,11 +97,20 @@ def compare(
 
 async def _compare(config: Config, wish: Wish, format: Format, output: Path | None) -> ExitCode:  # noqa: A002
     from console.comparing import measure
-    from console.history.report import to_json, to_markdown
 
     report = await measure(config, wish, _say)
-    _write(to_json(report) if format is Format.JSON else to_markdown(report), output)
+    _write(_written(report, format), output)
     return _judged(report)
+
+
+def _written(report: Report, format: Format) -> str:  # noqa: A002
+    if format is Format.SVG:
+        from console.history.picture import to_svg
+
+        return to_svg(report)
+    from console.history.report import to_json, to_markdown
+
+    return to_json(report) if format is Format.JSON else to_markdown(report)
 
 
 def _wish(scenarios: Sequence[ScenarioName], runs: int, budgets: Sequence[str]) -> Wish:
@@ -124,14 +137,12 @@ def _wish(scenarios: Sequence[ScenarioName], runs: int, budgets: Sequence[str]) 
     )
 
 
-def _check_output(format: Format, output: Path | None) -> None:  # noqa: A002
+def _check_output(output: Path | None) -> None:
     """Refuses what would only be found out after all the builds.
 
     Raises:
         ConfigError: Saying what.
     """
-    if format is Format.SVG:
-        raise ConfigError("--format svg: there is no picture of a comparison yet", "take md or json")
     if output is None:
         return
     if output.is_dir():

@@ -8,22 +8,26 @@ import platform
 import secrets
 import tempfile
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from console import __version__
 from console.build.dockerfile import read_dockerfile
 from console.build.recipe import recipe_for
-from console.compare_bench import Bench, Tell, open_bench, to_its_end
+from console.compare_bench import Bench, Tell, open_bench
 from console.config import Config
 from console.engine import connect
 from console.errors import ConfigError
 from console.format import plural
 from console.history.budget import Budget, check_measurable, judge
-from console.history.compare import compare
+from console.history.compare import Compared, compare
+from console.history.findings import median
+from console.history.plan_targets import checks
 from console.history.report import Measured, Report
 from console.history.stages import StageRules
-from console.measurements import Sample
+from console.history.verdict import Evidence, verdict
+from console.loop.endings import to_its_end
+from console.measurements import ImageBytes, Sample
 from console.model import Clock, Scenario, SystemClock, Target
 from console.source_copy import SourceCopy, copy_source
 
@@ -31,9 +35,10 @@ BOTH = (Target.LEGACY, Target.APP)
 MEASURES: Mapping[Scenario, tuple[Target, ...]] = {
     Scenario.COLD: (*BOTH, Target.BASE),
     Scenario.CODE_CHANGE: BOTH,
+    Scenario.DEPS_CHANGE: (Target.LEGACY, Target.BASE, Target.APP),
     Scenario.NO_CHANGE: BOTH,
 }
-"""What is built in each scenario that can be measured, in this order, turn by turn."""
+"""What is built in each scenario, in this order, turn by turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +62,6 @@ def check_wish(config: Config, wish: Wish) -> None:
     if config.legacy is None:
         hint = 'add [legacy] dockerfile = "Dockerfile.legacy" to config.toml'
         raise ConfigError("there is no legacy Dockerfile to compare with", hint)
-    for scenario in wish.scenarios:
-        if scenario not in MEASURES:
-            raise ConfigError(
-                f"{scenario.value} cannot be measured by this command yet: it takes a base image of its own",
-                f"there are {', '.join(each.value for each in MEASURES)}; "
-                "what a change of dependencies costs is close to cold: the base, and the app on it",
-            )
     check_measurable(wish.budgets, {scenario: MEASURES[scenario] for scenario in wish.scenarios})
 
 
@@ -87,57 +85,151 @@ async def measure(config: Config, wish: Wish, tell: Tell, clock: Clock | None = 
     folder = tempfile.TemporaryDirectory(prefix=f"splitdeck-{config.project.name}-", ignore_cleanup_errors=True)
     try:
         source = await to_its_end(asyncio.to_thread(copy_source, config, Path(folder.name)))
-        if Scenario.CODE_CHANGE in wish.scenarios:
-            tell(f"the code change is a line in a copy of {source.edited}")
+        for scenario in wish.scenarios:
+            if edited := source.edited(scenario):
+                tell(f"{scenario.value}: a line more in a copy of {edited}")
         bench = await open_bench(engine, config, source, Path(folder.name), tell, clock or SystemClock())
         try:
-            measured = [await _measured(config, bench, source, scenario, wish.runs) for scenario in wish.scenarios]
+            runs = [await _run(bench, source, scenario, wish.runs) for scenario in wish.scenarios]
+            pull, no_pull = bench.pull()
+            base = bench.last_base()
         finally:
             folder.cleanup()  # first: an engine that does not answer must not keep it
             await bench.close()
     finally:
         folder.cleanup()
+    now = bench.clock.now()
+    surroundings = Surroundings(base, None if pull is None else pull.median_ms, bench.place.dockerfiles)
+    measured = tuple(judged(run, config, surroundings, now) for run in runs)
     by_scenario = {each.comparison.scenario: each for each in measured}
     return Report(
         project=config.project.name,
-        measured=tuple(measured),
+        measured=measured,
         command=wish.command,
         engine=bench.identity.engine,
         machine=_machine_words(),
-        measured_at=bench.clock.now(),
+        measured_at=now,
         version=__version__,
         verdicts=tuple(judge(budget, by_scenario[budget.scenario].times_ms) for budget in wish.budgets),
+        targets=checks([each.comparison for each in measured], config.compare.targets, pull),
+        images=weighed(runs),
+        pull=pull,
+        no_pull=no_pull,
     )
 
 
-async def _measured(config: Config, bench: Bench, source: SourceCopy, scenario: Scenario, runs: int) -> Measured:
-    """All builds of one scenario."""
+@dataclass(frozen=True, slots=True)
+class ScenarioRun:
+    """All builds of one scenario, in their order."""
+
+    scenario: Scenario
+    samples: Mapping[Target, Sequence[Sample]]
+    before: Mapping[Target, Sample] = field(default_factory=dict)
+    """The builds before them, which are in no figure."""
+    edited: str = ""
+    """The file that was edited; empty where none was."""
+
+
+async def _run(bench: Bench, source: SourceCopy, scenario: Scenario, runs: int) -> ScenarioRun:
     targets = MEASURES[scenario]
     samples: dict[Target, list[Sample]] = {target: [] for target in targets}
+    before: dict[Target, Sample] = {}
+    cold, own_base = scenario is Scenario.COLD, scenario is Scenario.DEPS_CHANGE
     source.restore()
-    if scenario is not Scenario.COLD:
+    if not cold:
         for target in targets:
-            await bench.build(target, f"{scenario.value}, the build before")
+            before[target] = await bench.build(target, f"{scenario.value}, the build before", own_base=own_base)
+    edited = source.edited(scenario)
     for run in range(1, runs + 1):
-        if scenario is Scenario.CODE_CHANGE:
-            source.edit(f"splitdeck compare {secrets.token_hex(4)}")
+        if edited:
+            source.edit(scenario, f"splitdeck compare {secrets.token_hex(4)}")
         for target in targets:
             words = f"{scenario.value}, {run} of {runs}"
-            samples[target].append(await bench.build(target, words, no_cache=scenario is Scenario.COLD))
-    comparison = compare(
-        samples[Target.LEGACY],
-        samples[Target.APP],
-        scenario,
-        targets=config.compare.targets,
-        rules=StageRules(config.compare.stage),
-        base=bench.last_base(),
+            samples[target].append(await bench.build(target, words, no_cache=cold, own_base=own_base))
+    return ScenarioRun(scenario, samples, before, edited)
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What a verdict takes beside a scenario's own builds."""
+
+    base: Sample | None
+    """The newest base build that is known."""
+    pull_ms: float | None
+    dockerfiles: Mapping[Target, str]
+    """What people call them."""
+
+
+def judged(run: ScenarioRun, config: Config, surroundings: Surroundings, now: float) -> Measured:
+    """The comparison of one scenario, and what it means."""
+    rules = StageRules(config.compare.stage)
+    builds = {target: run.samples.get(target, ()) for target in Target}
+    compared = compare(
+        builds[Target.LEGACY],
+        builds[Target.APP],
+        run.scenario,
+        rules=rules,
+        now=now,
+        base=surroundings.base,
+        bases={sample.image_id: sample for sample in builds[Target.BASE]},
     )
+    base_ms, app_ms = (
+        tuple(sample.duration_ms for sample in builds[target] if _counts(sample, run.scenario))
+        for target in (Target.BASE, Target.APP)
+    )
+    evidence = _evidence(compared, surroundings, base_ms if run.scenario is Scenario.COLD else ())
     return Measured(
-        comparison,
-        tuple(sample.duration_ms for sample in samples.get(Target.BASE, ())),
-        source.edited if scenario is Scenario.CODE_CHANGE else "",
-        (*left_out(samples, scenario), *(cache_mounts(config) if scenario is Scenario.COLD else ())),
+        replace(compared.comparison, verdict=verdict(compared.comparison, evidence, rules)),
+        base_ms,
+        app_ms if run.scenario is Scenario.DEPS_CHANGE else (),
+        run.edited,
+        (*left_out(run.samples, run.scenario), *(cache_mounts(config) if run.scenario is Scenario.COLD else ())),
     )
+
+
+def _evidence(compared: Compared, surroundings: Surroundings, cold_ms: Sequence[float]) -> Evidence:
+    legacy, split = compared.legacy, compared.split
+    return Evidence(
+        legacy=legacy.sample if legacy is not None else None,
+        split=split.sample if split is not None else None,
+        base=(split.base if split is not None else None) or surroundings.base,
+        base_cold_ms=median(cold_ms),
+        pull_ms=surroundings.pull_ms,
+        dockerfiles=surroundings.dockerfiles,
+    )
+
+
+def weighed(runs: Sequence[ScenarioRun]) -> ImageBytes:
+    """What the images weigh that were built, and what of them a code change makes anew."""
+    changed = [run for run in runs if run.scenario is Scenario.CODE_CHANGE]
+    run = (changed or [run for run in runs if run.scenario is not Scenario.DEPS_CHANGE] or list(runs))[-1]
+    app, legacy = run.samples[Target.APP][-1], run.samples[Target.LEGACY][-1]
+    known = 0 < app.base_layers <= len(app.layers)
+    app_pull, legacy_pull = (_made_anew(run, target) if changed else None for target in (Target.APP, Target.LEGACY))
+    return ImageBytes(
+        base=sum(layer.size_bytes for layer in app.layers[: app.base_layers]) if known else None,
+        app=_weight(app),
+        legacy=_weight(legacy),
+        app_pull=app_pull,
+        legacy_pull=legacy_pull,
+    )
+
+
+def _weight(sample: Sample) -> int | None:
+    return sum(layer.size_bytes for layer in sample.layers) or sample.image_bytes or None
+
+
+def _made_anew(run: ScenarioRun, target: Target) -> int | None:
+    """The layers of the newest image that the one before it has not."""
+    before, last = [run.before[target], *run.samples[target]][-2:]
+    if not before.layers or not last.layers:
+        return None
+    there = {layer.digest for layer in before.layers}
+    return sum(layer.size_bytes for layer in last.layers if layer.digest not in there)
+
+
+def _counts(sample: Sample, scenario: Scenario) -> bool:
+    return sample.scenario is scenario and not sample.disturbed
 
 
 def left_out(samples: Mapping[Target, Sequence[Sample]], scenario: Scenario) -> Iterable[str]:
@@ -148,6 +240,10 @@ def left_out(samples: Mapping[Target, Sequence[Sample]], scenario: Scenario) -> 
             kinds = ", ".join(dict.fromkeys(others))
             builds_of_it = plural(len(others), f"{target.value} build")
             yield f"{builds_of_it} turned out to be {kinds}, which no figure here counts."
+        disturbed = [sample.disturbed for sample in builds if sample.scenario is scenario and sample.disturbed]
+        if disturbed:
+            builds_of_it = plural(len(disturbed), f"{target.value} build")
+            yield f"{builds_of_it} did not run alone ({disturbed[0]}), which no figure here counts."
 
 
 def cache_mounts(config: Config) -> Iterable[str]:
@@ -163,7 +259,7 @@ def cache_mounts(config: Config) -> Iterable[str]:
         ]
         if lines:
             place = f"{os.path.relpath(recipe.dockerfile, config.root)}:{','.join(lines)}"
-            yield f"`{place}` mounts a cache that cold builds here find filled; on a fresh machine they take longer."
+            yield f"{place} mounts a cache that cold builds here find filled; on a fresh machine they take longer."
 
 
 def _machine_words() -> str:

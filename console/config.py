@@ -18,7 +18,7 @@ from msgspec import Meta, Struct, field
 from console.config_checks import check_values, placed_agent, placed_cache
 from console.config_words import refuse_unknown_keys, unknown_key, wrong_value
 from console.errors import ConfigError
-from console.model import Mode
+from console.model import Mode, Target
 from console.places import names_registry
 
 if sys.version_info >= (3, 11):
@@ -230,6 +230,7 @@ class TargetsConfig(Section, frozen=True, kw_only=True):
     app_build_s: Annotated[float, Meta(gt=0)] = 60.0
     reduction: Annotated[float, Meta(gt=0, lt=1)] = 0.8
     iteration: Annotated[float, Meta(gt=0)] = 5.0
+    ci_reduction: Annotated[float, Meta(gt=0, lt=1)] = 0.7
 
 
 class StageConfig(Section, frozen=True, kw_only=True):
@@ -241,8 +242,15 @@ class StageConfig(Section, frozen=True, kw_only=True):
 
 
 class CompareConfig(Section, frozen=True, kw_only=True):
-    """[compare]"""
+    """[compare]: the legacy build beside the split one."""
 
+    race: Literal["in-turn", "beside"] = "in-turn"
+    """A save during a race: the legacy build gives way and begins anew once the loop is idle, or both share the cores,
+    and neither figure counts."""
+    background: bool = False
+    """Races by itself, in turn, whenever the loop was idle for a while after a save."""
+    idle_s: Annotated[float, Meta(ge=1, le=3600)] = 20.0
+    """How long nothing must have been saved or built before a race begins by itself, or anew."""
     targets: TargetsConfig = field(default_factory=TargetsConfig)
     stage: tuple[StageConfig, ...] = ()
 
@@ -275,6 +283,12 @@ class Config(Section, frozen=True, kw_only=True):
     def root(self) -> Path:
         """The folder that paths are relative to."""
         return self.path.parent
+
+    @property
+    def dockerfiles(self) -> dict[Target, str]:
+        """What people call the Dockerfiles: relative to the folder."""
+        written = {Target.APP: self.app, Target.BASE: self.base, Target.LEGACY: self.legacy}
+        return {target: os.path.relpath(part.dockerfile, self.root) for target, part in written.items() if part}
 
     def with_base_version(self, version: str) -> Config:
         """The same with another [base] version."""

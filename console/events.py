@@ -6,11 +6,21 @@ Names and fields are a public contract, described in docs/events.md; a test hold
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from console.base_values import BaseContents, BaseDiff, BaseStatus, BaseVersion, HeldBase, Transfer
-from console.measurements import Comparison, Usual
+from console.measurements import (
+    BuildQuery,
+    Comparison,
+    Findings,
+    ListedBuild,
+    Race,
+    RaceResult,
+    Sample,
+    Trend,
+    Usual,
+)
 from console.model import (
     BatchNumber,
     BuilderInfo,
@@ -349,3 +359,40 @@ class ModeChanged(Event):
 class ComparisonUpdated(Event):
     name: ClassVar[str] = "comparison.updated"
     comparison: Comparison
+    """In the scenario that says most."""
+    findings: Findings = field(default_factory=Findings)
+
+
+@dataclass(frozen=True, slots=True)
+class RaceStarted(Event):
+    """The legacy build of a race waits, or runs: of the very source that the app build was made of."""
+
+    name: ClassVar[str] = "race.started"
+    race: Race
+
+
+@dataclass(frozen=True, slots=True)
+class RaceFinished(Event):
+    name: ClassVar[str] = "race.finished"
+    result: RaceResult | None
+    """None where the legacy build was cancelled or failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryListed(Event):
+    """Answers a question for builds of the history."""
+
+    name: ClassVar[str] = "history.listed"
+    query: BuildQuery
+    total: int
+    """How many there are of the kind that was asked for."""
+    builds: tuple[ListedBuild, ...]
+    trends: tuple[Trend, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryBuildRead(Event):
+    """Answers a question for one build of the history."""
+
+    name: ClassVar[str] = "history.build"
+    sample: Sample

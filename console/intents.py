@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from console.measurements import BuildQuery
 from console.model import Mode
 
 
@@ -88,7 +89,21 @@ class ModeRequested(Intent):
 
 @dataclass(frozen=True, slots=True)
 class LegacyRaceRequested(Intent):
-    """Build the legacy image for real, with the source as it is now."""
+    """Build the legacy image for real, of the last change, and set it against the app build of it."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRequested(Intent):
+    """List builds of the history."""
+
+    query: BuildQuery
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryBuildRequested(Intent):
+    """Tell everything of one build of the history."""
+
+    number: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -13,6 +14,7 @@ from console import __version__, intents
 from console import events as ev
 from console.base.memory import BaseMemory
 from console.base.packages import PackageCache
+from console.base.revision import head_revision
 from console.base.tags import familiar
 from console.build.backends import open_backend
 from console.build.builder import ProjectBuilder
@@ -26,9 +28,12 @@ from console.history.stages import StageRules
 from console.lock import base_lock, project_lock
 from console.loop.base_facts import BaseFacts
 from console.loop.base_images import ProjectBase
+from console.loop.base_registry import Pulled
 from console.loop.builds import Builds, Identity, this_machine
 from console.loop.controller import Controller
-from console.loop.guard import defect
+from console.loop.endings import to_its_end
+from console.loop.guard import defect, guarded
+from console.measurements import PullSample
 from console.model import (
     BuildStatus,
     Clock,
@@ -70,6 +75,8 @@ class Session:
         self._runner: ContainerRunner | None = None
         self._recorder: HistoryRecorder | None = None
         self._base: ProjectBase | None = None
+        self._pulls: set[asyncio.Task[None]] = set()
+        """Those on their way into the history."""
         self._lock = project_lock(
             history_path(config.project.name, config.path).with_suffix(".lock"), config.project.name
         )
@@ -91,17 +98,23 @@ class Session:
         measured_on = chosen.measured_on(engine.info)
         machine = this_machine()
         path = history_path(config.project.name, config.path)
-        self._recorder = HistoryRecorder(path, config.compare, measured_on, machine, self._clock)
+        self._recorder = HistoryRecorder(path, config.compare, measured_on, machine, self._clock, config.dockerfiles)
         first_build, notice = await self._recorder.open()
         if notice:
             emit(ev.ErrorOccurred(notice))
-        self._base = _project_base(engine, config, path, self._clock)
+        loop = asyncio.get_running_loop()
+
+        def pulled(pull: PullSample) -> None:  # on the thread that pulls
+            loop.call_soon_threadsafe(self._keep_pull, pull)
+
+        self._base = _project_base(engine, config, path, self._clock, pulled)
         stage_of = StageRules(config.compare.stage).stage_of
         inputs = LastInputs(path.with_suffix(".inputs"), measured_on)
         self._builder = ProjectBuilder(engine, config, backend, load_ignore, stage_of, self._base, inputs, emit)
         self._runner = ContainerRunner(engine, config, emit, self._clock)
         identity = Identity(measured_on, machine)
-        builds = Builds(config, self._builder, self._recorder, emit, self._clock, identity, first_build)
+        revision = partial(asyncio.to_thread, head_revision, config.root)
+        builds = Builds(config, self._builder, self._recorder, emit, self._clock, identity, first_build, revision)
         self._controller = Controller(config, builds, self._runner, self._base, emit)
         return self._controller
 
@@ -155,8 +168,16 @@ class Session:
             if part is not None:
                 part.close()
         if self._recorder is not None:
+            await asyncio.gather(*self._pulls)
             await self._recorder.close()
         self._lock.release()
+
+    def _keep_pull(self, pull: PullSample) -> None:
+        """Takes note of what a pull of the base took; what goes wrong with that is told."""
+        assert self._recorder is not None
+        keeping = asyncio.create_task(guarded(self._store.dispatch, self._recorder.record_pull(pull)))
+        self._pulls.add(keeping)
+        keeping.add_done_callback(self._pulls.discard)
 
     @staticmethod
     def _pass_on(controller: Controller, batch: list[ev.Stamped]) -> None:
@@ -176,7 +197,7 @@ class Session:
             self._store.dispatch(ev.ErrorOccurred(error.message, error.hint))
 
 
-def _project_base(engine: Engine, config: Config, history: Path, clock: Clock) -> ProjectBase:
+def _project_base(engine: Engine, config: Config, history: Path, clock: Clock, pulled: Pulled) -> ProjectBase:
     """The project's base images, with what is kept of them beside its history."""
     memory = BaseMemory(history.with_suffix(".base.json"))
     packages = PackageCache(history.with_suffix(".packages.json"))
@@ -184,7 +205,7 @@ def _project_base(engine: Engine, config: Config, history: Path, clock: Clock) -
     # By what is moved, and not by project: several folders may have one base image.
     place = hashlib.sha256(f"{engine.info.host}\0{familiar(config.base.image)}".encode()).hexdigest()[:16]
     lock = base_lock(history.with_name(f"base-{place}.lock"), config.base.image)
-    return ProjectBase(engine, config, facts, memory, lock, clock)
+    return ProjectBase(engine, config, facts, memory, lock, clock, pulled)
 
 
 async def run_console(config: Config) -> ExitCode:
@@ -272,7 +293,8 @@ async def build_once(config: Config, target: Target, *, no_cache: bool, as_json:
     session = Session(config, store)
     try:
         controller = await session.open()
-        outcome = await controller.build_one(target, no_cache=no_cache)
+        building = controller.build_one(target, no_cache=no_cache)
+        outcome = await to_its_end(building, lambda: controller.request(intents.CancelRequested()))
     finally:
         await session.stop()
         store.drain()

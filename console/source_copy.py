@@ -1,4 +1,4 @@
-"""A copy of what builds of both tracks read, to build from and to edit: the user's files are only ever read.
+"""A copy of what all builds of a project read, to build from and to edit: the user's files are only ever read.
 
 What decides a build is its build context. So just that is copied: the files that the Dockerfile reads and no ignore
 rule leaves out, with their modes and times, the Dockerfile, and the rules. That the copy makes for the same build is
@@ -8,37 +8,41 @@ copy is then, for every way to build, the same as an edit of the file itself.
 Next to editing the file and putting it back, or to editing the builder's snapshot, a copy has three things for it.
 Nothing has to be undone, whatever kills us. What the user saves meanwhile does not get into the measurement: all builds
 are of one source. And it holds for builders that read the disk themselves (buildx), which no snapshot reaches.
+
+Two changes can be made to it, each of one file: one of the code, and one of the dependencies. Both add a line that
+means nothing, so that what is built works as before; no cache has it, as it says something else each time.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from stat import S_IRWXU
 
 import msgspec
 
-from console.build.context import KeptContext, Kind, Snapshot
+from console.base.tags import CANDIDATE
+from console.build.context import Entry, KeptContext, Kind, Snapshot
 from console.build.dockerfile import read_dockerfile
 from console.build.recipe import recipe_for
 from console.config import Config
 from console.errors import ContextError, SplitdeckError
-from console.format import plural
-from console.history.stages import CODE, StageRules
-from console.loop.fingerprint import read_base_inputs
-from console.model import Mode, Target
+from console.format import paths, plural
+from console.history.stages import CODE, OTHER_DEPS, PYTHON, StageRules
+from console.loop.fingerprint import BaseInputs, read_base_inputs
+from console.model import Mode, Scenario, Target
 from console.watch.ignore import ignore_files, load_ignore
 
 MARK = "-compare"
 """Ends the names of images that are built from a copy: the project's own keep what they are."""
 
-_TRACKS = (Target.LEGACY, Target.APP)
 _MOST_BYTES = 1024 * 1024
-"""A larger file was hardly written by hand."""
+"""A larger source file was hardly written by hand."""
 _SUFFIXES = {
     "# {}": "py pyi pyx rb sh bash zsh pl pm r jl ex exs nim cr tcl ps1 nix coffee",
     "// {}": "js mjs cjs jsx ts mts cts tsx go rs java kt kts scala swift dart zig c h cc cpp cxx hpp hh cs groovy",
@@ -47,13 +51,30 @@ _SUFFIXES = {
     "% {}": "erl hrl",
     "<!-- {} -->": "html htm vue svelte xml",
 }
-_COMMENTS = {suffix: comment for comment, suffixes in _SUFFIXES.items() for suffix in suffixes.split()}
+_BLANKS = "{} as blanks"
+"""For languages without comments: the words as spaces and tabs, which mean nothing at the end of JSON."""
+_LISTS = {
+    "# {}": "txt in toml cfg yml yaml pipfile gemfile .npmrc poetry.lock uv.lock pdm.lock cargo.lock",
+    "// {}": "go.mod go.work gradle",
+    "<!-- {} -->": "csproj",
+    _BLANKS: "json pipfile.lock composer.lock",
+}
+
+
+def _by_ending(*tables: Mapping[str, str]) -> dict[str, str]:
+    return {ending: line for table in tables for line, endings in table.items() for ending in endings.split()}
+
+
+_COMMENTS = _by_ending(_SUFFIXES)
 """How a comment is written that makes a line of its own, by a file name's suffix."""
+_LIST_LINES = _by_ending(_SUFFIXES, _LISTS)
+"""The same for lists of dependencies, some of which are known by their whole name. Those that are not here bear no
+line, or a package manager would find fault with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Copied:
-    """What one track reads, and where its copy is."""
+    """What one build reads, and where its copy is."""
 
     snapshot: Snapshot
     """The original's."""
@@ -67,13 +88,21 @@ class _Copied:
 
 @dataclass(frozen=True, slots=True)
 class _Editable:
-    """A source file that both tracks read."""
+    """A file that is changed in a scenario."""
 
     name: str
     """Relative to the project's folder."""
     content: bytes
     places: tuple[Path, ...]
     """Its copies."""
+    line: str
+    """What a line is made of that means nothing."""
+
+    def with_line(self, words: str) -> bytes:
+        """The content with a line more."""
+        line = _in_blanks(words) if self.line == _BLANKS else self.line.format(words)
+        line_end = b"" if not self.content or self.content.endswith(b"\n") else b"\n"
+        return self.content + line_end + line.encode() + b"\n"
 
 
 class SourceCopy:
@@ -87,11 +116,13 @@ class SourceCopy:
     def __init__(self, config: Config, copies: Mapping[Target, _Copied]) -> None:
         self._original = config
         self._copies = copies
-        self._found: _Editable | None = None
+        self._found: dict[Scenario, _Editable] = {}
+        self._edit: tuple[_Editable, bytes] | None = None
+        """The file that is changed now, and what it holds."""
 
     @property
     def config(self) -> Config:
-        """The project as it is built from the copy: other names of images, the same history, the same base."""
+        """The project as it is built from the copy: other names of images, the same history, the present base."""
         swap = msgspec.structs.replace
         app, legacy = self._original.app, self._original.legacy
         assert legacy is not None, "there would be no copy"
@@ -100,6 +131,15 @@ class SourceCopy:
         legacy = swap(legacy, image=legacy.image + MARK, dockerfile=theirs.dockerfile, context=theirs.root)
         return swap(self._original, app=app, legacy=legacy)
 
+    @property
+    def config_with_own_base(self) -> Config:
+        """The same with a base of its own, built from the copy, too: nobody else builds on that."""
+        copy, base = self._copies[Target.BASE], self._original.base
+        own = msgspec.structs.replace(
+            base, image=base.image + MARK, version=CANDIDATE, dockerfile=copy.dockerfile, context=copy.root
+        )
+        return msgspec.structs.replace(self.config, base=own)
+
     def shown(self, text: str) -> str:
         """A message of a build with the names that the user knows the Dockerfiles by."""
         for copy in self._copies.values():
@@ -107,79 +147,155 @@ class SourceCopy:
             text = text.replace(mine, theirs).replace(str(copy.dockerfile), theirs)
         return text
 
-    @property
-    def edited(self) -> str:
-        """The file that `edit` changes, relative to the project's folder.
+    def edited(self, scenario: Scenario) -> str:
+        """The file that `edit` changes in a scenario, relative to the project's folder; empty where it changes none.
 
-        It is the largest source file that both builds read, by name where two are equal: a choice that is the same in
-        every checkout. Inputs of the base and lists of dependencies are not among them.
+        After a change of the code: the largest source file that both app and legacy builds read; inputs of the base and
+        lists of dependencies are not among them. After a change of dependencies: the largest list of them that both
+        base and legacy builds read. By name where two are equal: a choice that is the same in every checkout.
 
         Raises:
             SplitdeckError: If there is none.
         """
-        return self._editable().name
+        if scenario not in _FINDERS:
+            return ""
+        if scenario not in self._found:
+            self._found[scenario] = _FINDERS[scenario](self._original, self._copies)
+        return self._found[scenario].name
 
-    def edit(self, words: str) -> None:
-        """Adds a comment to the copies of that file, in place of one that was added before.
+    def edit(self, scenario: Scenario, words: str) -> None:
+        """Adds a line to every copy of that file, in place of what was edited before.
 
         Args:
-            words: What it says; words that no build has seen make for a file that no cache has.
+            scenario: One in which a file is changed.
+            words: What the line says; words that no build has seen make for a file that no cache has.
 
         Raises:
             SplitdeckError: If there is no such file, or it cannot be written.
         """
-        editable = self._editable()
-        comment = _COMMENTS[_suffix(editable.name)].format(words).encode()
-        line_end = b"" if not editable.content or editable.content.endswith(b"\n") else b"\n"
+        self.edited(scenario)
+        self.restore()
+        editable = self._found[scenario]
+        content = editable.with_line(words)
+        self._edit = editable, content
         for place in editable.places:
             with _copying(place):
-                _replace(place, editable.content + line_end + comment + b"\n")
+                _replace(place, content)
 
     def restore(self) -> None:
-        """Takes the added comment out again."""
-        if self._found is not None:
-            for place in self._found.places:
+        """Takes the added line out again."""
+        if self._edit is not None:
+            editable, self._edit = self._edit[0], None
+            for place in editable.places:
                 with _copying(place):
-                    _replace(place, self._found.content)
+                    _replace(place, editable.content)
 
-    def _editable(self) -> _Editable:
-        if self._found is None:
-            self._found = self._find()
-        return self._found
+    def as_edited(self, inputs: BaseInputs) -> BaseInputs:
+        """The base's inputs with the one that is changed now, if it is one."""
+        if self._edit is None or self._edit[0].name not in inputs.files:
+            return inputs
+        editable, content = self._edit
+        return replace(inputs, files={**inputs.files, editable.name: hashlib.sha256(content).hexdigest()})
 
-    def _find(self) -> _Editable:
-        inputs = read_base_inputs(self._original, load_ignore).files
-        label = StageRules(self._original.compare.stage).stage_of
-        root = os.path.realpath(self._original.root)
-        read = [
-            {entry.place: (path, entry) for path, entry in copy.snapshot.entries.items() if entry.kind is Kind.FILE}
-            for copy in self._copies.values()
-        ]
-        common = [place for place in read[0] if all(place in other for other in read)]
-        fitting = []
-        for place in common:
-            path, entry = read[0][place]
-            name = Path(os.path.relpath(place, root)).as_posix()
-            is_code = _suffix(name) in _COMMENTS and label(f"[1/1] COPY {path} /") == CODE
-            if is_code and name not in inputs and entry.size <= _MOST_BYTES:
-                fitting.append((-entry.size, name, place))
-        for _, name, place in sorted(fitting):
-            places = tuple(copy.root / files[place][0] for copy, files in zip(self._copies.values(), read, strict=True))
-            content = places[0].read_bytes()
-            if b"\0" not in content:  # UTF-16, or no text at all
-                return _Editable(name, content, places)
-        if not common:
-            why = "the two Dockerfiles copy no file that is the same"
-        else:
-            why = f"of {plural(len(common), 'file')} that both Dockerfiles copy, none is source code alone"
-        raise SplitdeckError(
-            f"a change of the code cannot be measured: {why}",
-            "what counts is a file of a known language that is no input of the base and no list of dependencies",
-        )
+
+def _find_code(config: Config, copies: Mapping[Target, _Copied]) -> _Editable:
+    """The largest source file that app and legacy builds read."""
+    inputs = read_base_inputs(config, load_ignore).files
+    row_of = StageRules(config.compare.stage).stage_of
+    common = _read_by(copies, Target.APP, Target.LEGACY)
+    fitting = {}
+    for place, (path, entry) in common.items():
+        name = _name_of(place, config)
+        is_code = _suffix(name) in _COMMENTS and row_of(f"[1/1] COPY {path} /") == CODE
+        if is_code and name not in inputs and entry.size <= _MOST_BYTES:
+            fitting[place] = (_COMMENTS[_suffix(name)], entry)
+    found = _largest_text(fitting, config, copies)
+    if found is not None:
+        return found
+    if not common:
+        why = "the two Dockerfiles copy no file that is the same"
+    else:
+        why = f"of {plural(len(common), 'file')} that both Dockerfiles copy, none is source code alone"
+    raise SplitdeckError(
+        f"a change of the code cannot be measured: {why}",
+        "what counts is a file of a known language that is no input of the base and no list of dependencies",
+    )
+
+
+def _find_list(config: Config, copies: Mapping[Target, _Copied]) -> _Editable:
+    """The largest list of dependencies that base and legacy builds read."""
+    row_of = StageRules().stage_of  # a row of the project's own may well be one for a part of its dependencies
+    read = _read_by(copies, Target.BASE)
+    lists = [
+        place
+        for place in read
+        if row_of(f"[1/1] COPY {Path(place).name} /") in (PYTHON, OTHER_DEPS) and _line_of(place)
+    ]
+    common = _read_by(copies, Target.BASE, Target.LEGACY)
+    found = _largest_text({p: (_line_of(p), common[p][1]) for p in lists if p in common}, config, copies)
+    if found is not None:
+        return found
+    if lists and not any(place in common for place in lists):
+        names = paths(sorted(_name_of(place, config) for place in lists))
+        why = f"the base is built from {names}, which the legacy Dockerfile does not copy"
+    else:
+        why = "no file that the base is built from is a list of dependencies that a line can be added to"
+    raise SplitdeckError(
+        f"a change of dependencies cannot be measured: {why}",
+        "base and legacy Dockerfile have to copy the same list (requirements.txt, pyproject.toml, package.json, …) and "
+        "to install what it names",
+    )
+
+
+_FINDERS: Mapping[Scenario, Callable[[Config, Mapping[Target, _Copied]], _Editable]] = {
+    Scenario.CODE_CHANGE: _find_code,
+    Scenario.DEPS_CHANGE: _find_list,
+}
+"""Which file is changed in a scenario."""
+
+
+def _read_by(copies: Mapping[Target, _Copied], *targets: Target) -> dict[str, tuple[str, Entry]]:
+    """The files that all of these builds read, by their place: as the first calls them, and what they are."""
+    first, *others = (
+        {entry.place: (path, entry) for path, entry in copies[target].snapshot.entries.items() if _is_file(entry)}
+        for target in targets
+    )
+    return {place: found for place, found in first.items() if all(place in other for other in others)}
+
+
+def _largest_text(
+    fitting: Mapping[str, tuple[str, Entry]], config: Config, copies: Mapping[Target, _Copied]
+) -> _Editable | None:
+    """The largest of files that a line can be added to, with every copy of it; None where there is none.
+
+    Args:
+        fitting: By place: what a line is made of, and what the file is.
+        config: The project.
+        copies: By target.
+    """
+    for place in sorted(fitting, key=lambda place: (-fitting[place][1].size, _name_of(place, config))):
+        mine = tuple(copy.root / path for copy in copies.values() for path in _paths_of(place, copy.snapshot))
+        content = mine[0].read_bytes()
+        if b"\0" not in content:  # UTF-16, or no text at all
+            return _Editable(_name_of(place, config), content, mine, fitting[place][0])
+    return None
+
+
+def _paths_of(place: str, snapshot: Snapshot) -> Iterable[str]:
+    return (path for path, entry in snapshot.entries.items() if entry.place == place and _is_file(entry))
+
+
+def _is_file(entry: Entry) -> bool:
+    return entry.kind is Kind.FILE
+
+
+def _name_of(place: str, config: Config) -> str:
+    """A file as people call it: relative to the project's folder."""
+    return Path(os.path.relpath(place, os.path.realpath(config.root))).as_posix()
 
 
 def copy_source(config: Config, folder: Path) -> SourceCopy:
-    """Copies what builds of the app and legacy images read.
+    """Copies what builds of all three images read.
 
     Args:
         config: The project; it has a legacy Dockerfile.
@@ -188,7 +304,7 @@ def copy_source(config: Config, folder: Path) -> SourceCopy:
     Raises:
         SplitdeckError: If a Dockerfile makes no sense, or something cannot be read or copied.
     """
-    return SourceCopy(config, {target: _copied(config, target, folder / target.value) for target in _TRACKS})
+    return SourceCopy(config, {target: _copied(config, target, folder / target.value) for target in Target})
 
 
 def _copied(config: Config, target: Target, folder: Path) -> _Copied:
@@ -264,3 +380,12 @@ def _copying(place: Path) -> Iterator[None]:
 
 def _suffix(name: str) -> str:
     return Path(name).suffix.removeprefix(".").lower()
+
+
+def _line_of(place: str) -> str:
+    """What a line in a list of dependencies is made of; empty where none can be added."""
+    return _LIST_LINES.get(Path(place).name.lower()) or _LIST_LINES.get(_suffix(place), "")
+
+
+def _in_blanks(words: str) -> str:
+    return "".join(" \t"[bit == "1"] for byte in words.encode() for bit in f"{byte:08b}")

@@ -7,7 +7,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from console.base.checks import CANCELLED, CheckFailure
@@ -25,7 +25,17 @@ from console.base_values import (
 from console.config import Config, load_config
 from console.errors import BaseError, ConfigError, EngineUnreachableError
 from console.events import Event
-from console.measurements import Comparison, Sample, Usual
+from console.measurements import (
+    BuildQuery,
+    Comparison,
+    Findings,
+    Layer,
+    ListedBuild,
+    Recorded,
+    Sample,
+    Trend,
+    Usual,
+)
 from console.model import BuildOutcome, BuildStatus, ContextSummary, Scenario, StepFailure, Target
 from console.run.container import Container
 from console.run.swap import SwapResult, SwapStatus
@@ -89,6 +99,9 @@ class FakeBuilder:
             return await self._gates[target]
         finally:
             del self._gates[target]
+
+    async def layers(self, image_id: str, base_id: str) -> tuple[tuple[Layer, ...], int]:
+        return (), 0
 
     def reads(self, target: Target, path: str) -> bool:
         return not path.endswith((".txt", ".log"))
@@ -331,12 +344,27 @@ class FakeRecorder:
     samples: list[Sample] = field(default_factory=list)
     usually: dict[Target, Usual] = field(default_factory=dict)
 
-    async def record(self, sample: Sample) -> Comparison:
-        self.samples.append(sample)
-        return await self.comparison()
+    ready_ms: dict[int, float] = field(default_factory=dict)
+    """Save-to-ready, by the sample's number."""
+    scenarios: dict[Target, Scenario] = field(default_factory=dict)
+    """What builds turn out to be."""
 
-    async def comparison(self) -> Comparison:
-        return Comparison(Scenario.CODE_CHANGE)
+    async def record(self, sample: Sample) -> Recorded:
+        sample = replace(sample, scenario=self.scenarios.get(sample.target, sample.scenario))
+        self.samples.append(replace(sample, number=len(self.samples) + 1))
+        return Recorded(self.samples[-1], *await self.comparison())
+
+    async def served(self, number: int, save_to_ready_ms: float) -> None:
+        self.ready_ms[number] = save_to_ready_ms
+
+    async def comparison(self) -> tuple[Comparison, Findings]:
+        return Comparison(Scenario.CODE_CHANGE), Findings()
+
+    async def builds(self, query: BuildQuery) -> tuple[int, tuple[ListedBuild, ...], tuple[Trend, ...]]:
+        return len(self.samples), tuple(map(ListedBuild, self.samples)), ()
+
+    async def build(self, number: int) -> Sample | None:
+        return next((sample for sample in self.samples if sample.number == number), None)
 
     async def usual(self, target: Target, *, no_cache: bool) -> Usual | None:
         return None if no_cache else self.usually.get(target)

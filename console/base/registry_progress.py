@@ -76,6 +76,17 @@ class LayerProgress:
                 self._layers[layer.id] = _moved(replace(layer, status=DONE), None)
 
 
+def arrived(transfer: Transfer) -> tuple[int, bool]:
+    """What a pull that went well has fetched, in bytes, and whether it was whole: all layers came, in one go.
+
+    Layers that an attempt which broke has left behind are there for the next one. A layer whose size the engine does
+    not tell counts no bytes: Podman tells it of slow ones only.
+    """
+    came = [layer for layer in transfer.layers if layer.status != THERE]
+    whole = bool(came) and len(came) == len(transfer.layers) and transfer.attempt == 1
+    return sum(layer.current_bytes for layer in came), whole
+
+
 def _moved(layer: TransferLayer, detail: object) -> TransferLayer:
     """A layer with the bytes that its state speaks of; those of unpacking are others, or seconds.
 

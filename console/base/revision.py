@@ -1,4 +1,4 @@
-"""The git commit that a base image was built from."""
+"""The git commit that something was built from."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 _TIMEOUT_S = 5.0
+
+
+def head_revision(root: Path) -> str:
+    """The commit that is checked out, in ten digits; empty where there is none, or no git."""
+    return (_git(root, "rev-parse", "--short=10", "--verify", "HEAD") or "").strip()
 
 
 def committed_revision(root: Path, inputs: Iterable[str]) -> str:

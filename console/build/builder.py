@@ -20,6 +20,7 @@ from console.build.dockerfile import Dockerfile, read_dockerfile
 from console.build.dockerfile.step_inputs import step_inputs
 from console.build.foundation import Bases, check_foundation
 from console.build.last_inputs import LastInputs
+from console.build.layers import read_layers
 from console.build.recipe import LoadIgnore, Recipe, agents_for, recipe_for, secrets_for
 from console.build.request import Backend, BuildRequest, Cancellation
 from console.build.secrets import redactor
@@ -27,6 +28,7 @@ from console.build.steps import StepLog
 from console.config import Config
 from console.engine import Engine, EngineWorker, engine_errors
 from console.errors import BuildError, SplitdeckError
+from console.measurements import Layer
 from console.model import (
     LABEL_PROJECT,
     LABEL_ROLE,
@@ -104,6 +106,7 @@ class ProjectBuilder:
         self._bases = bases
         self._last_inputs = last_inputs
         self._emit = emit
+        self._facts = EngineWorker(engine, "images")
         self._workers = {target: EngineWorker(engine, f"build {target.value}") for target in Target}
         self._running: dict[Target, Cancellation] = {}
         self._kept: dict[Target, KeptContext] = {}
@@ -129,6 +132,10 @@ class ProjectBuilder:
             )
         finally:
             del self._running[target]
+
+    async def layers(self, image_id: str, base_id: str) -> tuple[tuple[Layer, ...], int]:
+        """The layers of an image, and how many of them are its base's. See `read_layers`."""
+        return await self._facts.call(lambda client: read_layers(client, image_id, base_id))
 
     def saved(self, paths: Iterable[str]) -> None:
         """Takes note of changed files and directories (absolute paths): a build looks at these again."""
@@ -167,7 +174,7 @@ class ProjectBuilder:
 
     def close(self) -> None:
         """Lets the threads end after what they are at."""
-        for worker in self._workers.values():
+        for worker in (*self._workers.values(), self._facts):
             worker.close()
 
     def _build(
@@ -199,6 +206,10 @@ class ProjectBuilder:
         request = self._request(recipe, dockerfile, snapshot, cancellation, labels, no_cache=no_cache)
         inputs = _Later(lambda: self._inputs(recipe, dockerfile, snapshot))
         outcome = self._backend.build(client, request, reporter)
+        # A tar is packed only there, before the request from which on the build's own time counts.
+        until_request_ms = (time.monotonic() - began) * 1000 - outcome.duration_ms
+        context_ms = max(summary.duration_ms, until_request_ms)
+        summary = replace(summary, duration_ms=context_ms, sent_bytes=outcome.sent_bytes)
         if outcome.status is BuildStatus.CANCELLED and not cancellation.asked:
             failure = StepFailure("", "the engine cancelled the build", dockerfile.path)
             outcome = replace(outcome, status=BuildStatus.FAILED, failure=failure)
@@ -213,7 +224,7 @@ class ProjectBuilder:
             outcome = replace(outcome, size_bytes=found["Size"], causes=causes)
             if foundation is not None:
                 outcome = check_foundation(outcome, found, foundation, dockerfile, recipe.target, reporter.warned)
-        return replace(outcome, context=replace(summary, sent_bytes=outcome.sent_bytes))
+        return replace(outcome, context=summary)
 
     def _recipe(self, target: Target) -> Recipe:
         return recipe_for(self._config.with_base_version(self._bases.version), target)

@@ -1,7 +1,8 @@
 """Budgets: what a build may take, as a script writes it (`app.code-change.p50<60s`), held against what was measured.
 
-`FIGURE.SCENARIO.STATISTIC OPERATOR LIMIT`: a figure is a target (`app`, also called `split`, `base` or `legacy`), whose
-limit is a duration, or `speedup`, legacy median ÷ split median, whose limit is a bare number. Pure.
+`FIGURE.SCENARIO.STATISTIC OPERATOR LIMIT`: a figure is a target (`app`, `base` or `legacy`) or `split`, all that the
+split track builds for one change (the app; after a change of dependencies base and app), whose limit is a duration; or
+it is `speedup`, legacy median ÷ split median, whose limit is a bare number. Pure.
 """
 
 from __future__ import annotations
@@ -19,8 +20,9 @@ from console.model import Scenario, Target
 
 EXAMPLE = "app.code-change.p50<60s or speedup.code-change.p50>5"
 
+_SPLIT = "split"
 _SPEEDUP = "speedup"
-_TARGETS = {"app": Target.APP, "split": Target.APP, "base": Target.BASE, "legacy": Target.LEGACY}
+_TARGETS = {"app": Target.APP, _SPLIT: Target.APP, "base": Target.BASE, "legacy": Target.LEGACY}
 _FIGURES = (*_TARGETS, _SPEEDUP)
 _STATISTICS: Mapping[str, Callable[[Sequence[float]], float]] = {
     "p50": statistics.median,
@@ -45,8 +47,10 @@ class Budget:
 
     text: str
     """As it was given."""
+    figure: str
+    """What it is about, as it was given: `app`, `split`, `base`, `legacy` or `speedup`."""
     target: Target | None
-    """Whose builds it is about; None for the speedup."""
+    """Whose builds have the figure's durations; None for the speedup."""
     scenario: Scenario
     statistic: str
     operator: str
@@ -101,7 +105,7 @@ def parse_budget(text: str) -> Budget:
     target = _TARGETS.get(figure)
     if target is None and statistic != "p50":
         raise _wrong(text, f"speedup is the ratio of the medians: it has a p50 and no {statistic}")
-    return Budget(text.strip(), target, scenario, statistic, parts[2], _limit(text, parts[3].strip(), target))
+    return Budget(text.strip(), figure, target, scenario, statistic, parts[2], _limit(text, parts[3].strip(), target))
 
 
 def check_measurable(budgets: Iterable[Budget], measures: Mapping[Scenario, Collection[Target]]) -> None:
@@ -127,14 +131,22 @@ def check_measurable(budgets: Iterable[Budget], measures: Mapping[Scenario, Coll
                 )
 
 
-def judge(budget: Budget, times_ms: Mapping[Target, Sequence[float]]) -> Verdict:
-    """Holds a budget against durations that were measured in its scenario."""
-    if not all(times_ms.get(target) for target in budget.needs):
-        return Verdict(budget, None)
+def judge(budget: Budget, times_ms: Mapping[str, Sequence[float]]) -> Verdict:
+    """Holds a budget against durations that were measured in its scenario.
+
+    Args:
+        budget: What was asked for.
+        times_ms: By figure. Where there is no `split`, the app builds are all that the split track builds.
+    """
+    times_ms = {_SPLIT: times_ms.get(Target.APP.value, ()), **times_ms}
     if budget.target is not None:
-        return Verdict(budget, _STATISTICS[budget.statistic](times_ms[budget.target]))
-    legacy, split = (statistics.median(times_ms[target]) for target in budget.needs)
-    return Verdict(budget, legacy / split if split > 0 else None)
+        measured = times_ms.get(budget.figure)
+        return Verdict(budget, _STATISTICS[budget.statistic](measured) if measured else None)
+    legacy_ms, split_ms = times_ms.get(Target.LEGACY.value), times_ms[_SPLIT]
+    if not legacy_ms or not split_ms:
+        return Verdict(budget, None)
+    split = statistics.median(split_ms)
+    return Verdict(budget, statistics.median(legacy_ms) / split if split > 0 else None)
 
 
 def _one_of(text: str, what: str, name: str, known: Collection[str]) -> str:

@@ -1,7 +1,10 @@
-"""Legacy against split, from measured builds only. Pure.
+"""Legacy against split in one scenario, from measured builds only. Pure.
 
 Like with like: only builds that succeeded, ran alone, and were measured in the same scenario on the same engine and
 machine. Where the samples mix engines or machines, those of the newest one count; the others say nothing about it.
+
+After a change of dependencies the split track makes two images where legacy makes one: its figure is the base build and
+the app build on that base, together. One without the other is none.
 
 One rule makes every figure of the table agree: a track's total is the median of its builds, and its rows are the times
 of the very build in the middle (for an even n the mean of the two in the middle, as the median is). So the rows add up
@@ -11,16 +14,31 @@ to the total, and every one of them was measured.
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
-from console import format as fmt
-from console.config import TargetsConfig
+from console.history.marks import Yardstick
 from console.history.stages import CODE, OTHER, PLAN_ROWS, StageRules, stage_times
-from console.measurements import TO_MEASURE, Comparison, Sample, StageTime, TargetCheck, TrackSummary
-from console.model import BuildStatus, Scenario, StepKind, Target
+from console.history.statistics import speedup_interval
+from console.measurements import Comparison, Mark, Sample, StageTime, TrackSummary
+from console.model import BuildStatus, Scenario, StepKind
 
-NOT_MEASURED = "not measured"
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What one change cost on one track: a build, or a base build and the app build on it."""
+
+    sample: Sample
+    """The build of the image that serves."""
+    base: Sample | None = None
+
+    @property
+    def parts(self) -> tuple[Sample, ...]:
+        return (self.sample,) if self.base is None else (self.base, self.sample)
+
+    @property
+    def duration_ms(self) -> float:
+        return sum(part.duration_ms for part in self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,96 +49,129 @@ class _Rows:
     own: frozenset[str]
 
 
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """A comparison, and the builds in the middle that its rows are made of."""
+
+    comparison: Comparison
+    legacy: Run | None = None
+    split: Run | None = None
+
+
 def compare(
     legacy: Sequence[Sample],
     split: Sequence[Sample],
     scenario: Scenario,
     *,
-    targets: TargetsConfig,
     rules: StageRules,
+    now: float,
     base: Sample | None = None,
-    today: Sequence[Sample] = (),
-) -> Comparison:
+    bases: Mapping[str, Sample] | None = None,
+    whole: Callable[[Sample], Sample] = lambda sample: sample,
+) -> Compared:
     """Compares the two tracks in one scenario. What was not measured is None, never a guess.
 
     Args:
         legacy: Builds of the legacy image.
         split: Builds of the app image.
         scenario: The one to compare in; samples of others are left out.
-        targets: What the plan asked for.
         rules: Put the steps under rows, afresh, so that a changed rule holds for old builds too.
+        now: Seconds since 1970: tells which samples are old.
         base: The last successful base build: tells what is in the base. Without it (a pulled base) a row that legacy
             has and the app build has not is taken to be there.
-        today: Every build since midnight, of any target, scenario and status; steps are not needed. Only app builds of
-            this scenario can save, and only where legacy was measured in it; base builds cost what they took, also
-            when they failed or were cancelled.
+        bases: Base builds by the image that they made: the other half of what a change of dependencies costs.
+        whole: Gives a sample with its steps; asked for the builds in the middle only.
     """
     usable = [sample for sample in (*legacy, *split) if _usable(sample, scenario)]
     newest = max(usable, key=lambda sample: sample.started_at, default=None)
-    place = None if newest is None else (newest.engine, newest.machine)
-    legacy = _of_place([sample for sample in legacy if _usable(sample, scenario)], place)
-    split = _of_place([sample for sample in split if _usable(sample, scenario)], place)
-    today = [sample for sample in _of_place(today, place) if not sample.reason.startswith(TO_MEASURE)]
-    measured = Comparison(
+    place = None if newest is None else newest.place
+    legacy_runs = [Run(sample) for sample in legacy if _usable(sample, scenario) and sample.place == place]
+    split_samples = [sample for sample in split if _usable(sample, scenario) and sample.place == place]
+    if scenario is Scenario.DEPS_CHANGE:
+        split_runs = list(_with_bases(split_samples, bases or {}))
+    else:
+        split_runs = [Run(sample) for sample in split_samples]
+    left, right = (_middle(runs, whole) for runs in (legacy_runs, split_runs))
+    comparison = Comparison(
         scenario=scenario,
-        legacy=_summary(legacy),
-        split=_summary(split),
-        stages=_stages(_rows(legacy, rules), _rows(split, rules), _rows([base] if base else [], rules), rules.rows),
-        saved_today_ms=_saved(legacy, [sample for sample in today if _usable(sample, scenario)]),
-        base_cost_today_ms=sum(sample.duration_ms for sample in today if sample.target is Target.BASE),
+        legacy=_summary(legacy_runs, now),
+        split=_summary(split_runs, now),
+        stages=_stages(
+            _rows(left, rules),
+            _rows(right, rules),
+            _rows([Run(whole(base))] if base else [], rules),
+            rules.rows,
+            base_present=scenario is not Scenario.DEPS_CHANGE,
+        ),
+        interval=speedup_interval([run.duration_ms for run in legacy_runs], [run.duration_ms for run in split_runs]),
     )
-    return replace(measured, targets=_checks(measured, targets))
+    return Compared(comparison, left[-1] if left else None, right[-1] if right else None)
 
 
 def _usable(sample: Sample, scenario: Scenario) -> bool:
-    return sample.status is BuildStatus.OK and sample.scenario is scenario and not sample.alongside
+    return sample.status is BuildStatus.OK and sample.scenario is scenario and not sample.disturbed
 
 
-def _of_place(samples: Sequence[Sample], place: tuple[str, str] | None) -> Sequence[Sample]:
-    """The samples of one engine and machine; all of them while nothing says which one is meant."""
-    return [sample for sample in samples if place is None or (sample.engine, sample.machine) == place]
+def _with_bases(apps: Iterable[Sample], bases: Mapping[str, Sample]) -> Iterable[Run]:
+    """The app builds with the base builds before them, each of which counts once: for the first app on it."""
+    taken: set[str] = set()
+    for app in sorted(apps, key=lambda sample: sample.started_at):
+        base = bases.get(app.base_id)
+        if base is not None and _usable(base, Scenario.DEPS_CHANGE) and app.base_id not in taken:
+            taken.add(app.base_id)
+            yield Run(app, base)
 
 
-def _summary(samples: Sequence[Sample]) -> TrackSummary | None:
-    if not samples:
+def _summary(runs: Sequence[Run], now: float) -> TrackSummary | None:
+    if not runs:
         return None
-    ordered = sorted(samples, key=lambda sample: sample.started_at)
-    times = [sample.duration_ms for sample in ordered]
+    ordered = sorted(runs, key=lambda run: run.sample.started_at)
+    times = [run.duration_ms for run in ordered]
+    yardstick = Yardstick([run.sample for run in ordered], times, now)
+    marks = [yardstick.marks(run.sample, run.duration_ms) for run in ordered]
     return TrackSummary(
         n=len(times),
         median_ms=statistics.median(times),
         min_ms=min(times),
         max_ms=max(times),
-        last_at=ordered[-1].started_at,
+        last_at=ordered[-1].sample.started_at,
         recent_ms=tuple(times),
+        old=sum(Mark.OLD in found for found in marks),
+        outliers=sum(Mark.OUTLIER in found for found in marks),
     )
 
 
-def _rows(samples: Sequence[Sample], rules: StageRules) -> _Rows | None:
-    """The rows of the build (or the mean of the two builds) whose time is the median."""
-    if not samples:
+def _middle(runs: Sequence[Run], whole: Callable[[Sample], Sample]) -> Sequence[Run]:
+    """The run whose time is the median, or the two whose mean it is; with their steps."""
+    ordered = sorted(runs, key=lambda run: run.duration_ms)
+    return [
+        Run(whole(run.sample), None if run.base is None else whole(run.base))
+        for run in ordered[max(len(ordered) - 1, 0) // 2 : len(ordered) // 2 + 1]
+    ]
+
+
+def _rows(middle: Sequence[Run], rules: StageRules) -> _Rows | None:
+    if not middle:
         return None
-    ordered = sorted(samples, key=lambda sample: sample.duration_ms)
-    middle = ordered[(len(ordered) - 1) // 2 : len(ordered) // 2 + 1]
     times = dict.fromkeys(rules.rows, 0.0)
     own: set[str] = set()
-    for sample in middle:
-        steps = rules.label(sample.steps)
+    for part in (part for run in middle for part in run.parts):
+        steps = rules.label(part.steps)
         own.update(step.stage for step in steps if step.kind is StepKind.INSTRUCTION)
-        for row, share in stage_times(steps, sample.started_at, sample.duration_ms).items():
+        for row, share in stage_times(steps, part.started_at, part.duration_ms).items():
             times[row] += share / len(middle)
     return _Rows(times, frozenset(own))
 
 
 def _stages(
-    legacy: _Rows | None, split: _Rows | None, base: _Rows | None, names: Sequence[str]
+    legacy: _Rows | None, split: _Rows | None, base: _Rows | None, names: Sequence[str], *, base_present: bool
 ) -> tuple[StageTime, ...]:
     """The plan's rows always, further ones where a build has them; nothing while neither track is measured."""
     if legacy is None and split is None:
         return ()
     everywhere = frozenset[str]().union(*(rows.own for rows in (legacy, split, base) if rows))
     holder = base or legacy
-    in_base = holder.own - split.own if holder and split else frozenset[str]()
+    in_base = holder.own - split.own if holder and split and base_present else frozenset[str]()
     return tuple(
         StageTime(
             stage=name,
@@ -130,35 +181,4 @@ def _stages(
         )
         for name in names
         if name in PLAN_ROWS or name in everywhere
-    )
-
-
-def _saved(legacy: Sequence[Sample], today: Sequence[Sample]) -> float:
-    """What today's app builds would have cost more as legacy builds; 0 while legacy is not measured."""
-    if not legacy:
-        return 0.0
-    median = statistics.median(sample.duration_ms for sample in legacy)
-    return sum(median - sample.duration_ms for sample in today if sample.target is Target.APP)
-
-
-def _checks(measured: Comparison, targets: TargetsConfig) -> tuple[TargetCheck, ...]:
-    """The plan's targets; one that misses a side is neither met nor missed."""
-    build_ms = None if measured.split is None else measured.split.median_ms
-    reduction, speedup = measured.reduction, measured.speedup
-    return (
-        TargetCheck(
-            f"app build < {targets.app_build_s:g} s",
-            NOT_MEASURED if build_ms is None else fmt.duration(build_ms),
-            None if build_ms is None else build_ms < targets.app_build_s * 1000,
-        ),
-        TargetCheck(
-            f"reduction ≥ {targets.reduction * 100:g} %",
-            NOT_MEASURED if reduction is None else fmt.percent(reduction),
-            None if reduction is None else reduction >= targets.reduction,
-        ),
-        TargetCheck(
-            f"iteration ≥ {targets.iteration:g}×",
-            NOT_MEASURED if speedup is None else fmt.speedup(speedup),
-            None if speedup is None else speedup >= targets.iteration,
-        ),
     )

@@ -1,34 +1,43 @@
-"""The history for the loop: one thread that keeps samples and compares them."""
+"""The history for the loop: one thread that keeps samples and says what they come to."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
 
 from console.config import CompareConfig
-from console.history.compare import compare
+from console.history.findings import Finder, Place
+from console.history.listing import listed, trends
 from console.history.records import History, HistoryError
 from console.history.scenario import scenario_of
-from console.history.stages import StageRules
-from console.history.usual import usual
-from console.measurements import Comparison, OtherMeasurement, Sample, Usual
-from console.model import BuildNumber, BuildStatus, Clock, Scenario, Target, Track
+from console.history.usual import unnumbered, usual
+from console.measurements import (
+    BuildQuery,
+    Comparison,
+    Findings,
+    ListedBuild,
+    PullSample,
+    Recorded,
+    Sample,
+    Trend,
+    Usual,
+)
+from console.model import BuildNumber, BuildStatus, Clock, Scenario, Step, StepKind, Target
 
 Result = TypeVar("Result")
 
-_COMPARED = 50
-"""Newest samples of each track that a comparison looks at."""
 _USUAL = 10
 """Newest samples of each scenario that tell what is usual: few enough to follow a change of the Dockerfile."""
 _WARM = {Target.APP: Scenario.CODE_CHANGE, Target.BASE: Scenario.DEPS_CHANGE, Target.LEGACY: Scenario.CODE_CHANGE}
 """What a build that may use the cache will most likely be; a base is hardly ever built but for its dependencies."""
 _TELLING = (Scenario.CODE_CHANGE, Scenario.DEPS_CHANGE, Scenario.COLD)
 """Scenarios whose samples tell what a step takes when it is run; without a change hardly one is."""
+RESUMED = "it went on from a build of the same files that did not come to its end"
 
 
 class HistoryRecorder:
@@ -40,16 +49,25 @@ class HistoryRecorder:
         engine: `BuilderInfo.measured_on`.
         machine: What the measurements were taken on.
         clock: The present.
+        dockerfiles: What people call the Dockerfiles.
     """
 
-    def __init__(self, path: Path, settings: CompareConfig, engine: str, machine: str, clock: Clock) -> None:
+    def __init__(
+        self,
+        path: Path,
+        settings: CompareConfig,
+        engine: str,
+        machine: str,
+        clock: Clock,
+        dockerfiles: Mapping[Target, str] | None = None,
+    ) -> None:
         self._path = path
-        self._targets = settings.targets
-        self._rules = StageRules(settings.stage)
-        self._place = (engine, machine)
+        self._settings = settings
+        self._place = Place(engine, machine, dockerfiles or {})
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, "history")
         self._history: History | None = None
+        self._finder: Finder | None = None
 
     async def open(self) -> tuple[BuildNumber, str]:
         """Opens the file; gives the next build's number and what the user should know about the file, if anything."""
@@ -63,29 +81,74 @@ class HistoryRecorder:
 
         return await self._call(job)
 
-    async def record(self, sample: Sample) -> Comparison:
+    async def record(self, sample: Sample) -> Recorded:
         """Keeps a sample under the scenario that its steps and its predecessor tell; compares anew.
 
         Raises:
             HistoryError: If it cannot be kept.
         """
 
-        def job() -> Comparison:
-            scenario = scenario_of(
-                sample.steps,
-                no_cache=sample.no_cache,
-                context_digest=sample.context_digest,
-                deps=sample.base_id,
-                previous=self._opened.last(sample.target, *self._place),
+        def job() -> Recorded:
+            history, previous = self._opened, self._opened.previous(sample)
+            kept = replace(
+                sample,
+                scenario=scenario_of(
+                    sample.steps,
+                    no_cache=sample.no_cache,
+                    context_digest=sample.context_digest,
+                    deps=sample.base_id,
+                    previous=previous,
+                ),
+                recipe=sample.recipe or recipe_of(sample.steps),
+                disturbed=sample.disturbed or self._resumed(sample, previous),
             )
-            self._opened.add(replace(sample, scenario=scenario))
-            return self._compared()
+            kept = replace(kept, number=history.add(kept))
+            return Recorded(kept, *self._found(kept))
 
         return await self._call(job)
 
-    async def comparison(self) -> Comparison:
-        """Legacy against split as measured so far."""
-        return await self._call(self._compared)
+    async def served(self, number: int, save_to_ready_ms: float) -> None:
+        """Adds to a sample that is kept how long it took from the save until its image served.
+
+        Raises:
+            HistoryError: If it cannot be kept.
+        """
+        await self._call(lambda: self._opened.served(number, save_to_ready_ms))
+
+    async def record_pull(self, pull: PullSample) -> None:
+        """Keeps how long a pull of the base took.
+
+        Raises:
+            HistoryError: If it cannot be kept.
+        """
+        await self._call(
+            lambda: self._opened.add_pull(replace(pull, engine=self._place.engine, machine=self._place.machine))
+        )
+
+    async def comparison(self) -> tuple[Comparison, Findings]:
+        """Legacy against split as measured so far, and all else that the history says."""
+        return await self._call(lambda: self._found())
+
+    async def builds(self, query: BuildQuery) -> tuple[int, tuple[ListedBuild, ...], tuple[Trend, ...]]:
+        """How many builds there are of the kind that is asked for, those wanted, and what the tracks took over time.
+
+        Raises:
+            HistoryError: If the history cannot be read.
+        """
+
+        def job() -> tuple[int, tuple[ListedBuild, ...], tuple[Trend, ...]]:
+            total, builds = listed(self._opened, query, self._clock.now())
+            return total, builds, trends(self._opened, self._place.key, query.scenario or Scenario.CODE_CHANGE)
+
+        return await self._call(job)
+
+    async def build(self, number: int) -> Sample | None:
+        """One build with its steps; None where there is none of that number.
+
+        Raises:
+            HistoryError: If the history cannot be read.
+        """
+        return await self._call(lambda: self._opened.numbered(number))
 
     async def usual(self, target: Target, *, no_cache: bool) -> Usual | None:
         """What a build of a target that begins now usually takes; None where none like it was measured.
@@ -98,7 +161,10 @@ class HistoryRecorder:
         """
 
         def newest(scenario: Scenario) -> list[Sample]:
-            return list(self._opened.recent(target, scenario, *self._place, limit=_USUAL))
+            history = self._opened
+            return [
+                history.whole(sample) for sample in history.recent(target, scenario, *self._place.key, limit=_USUAL)
+            ]
 
         def job() -> Usual | None:
             expected = Scenario.COLD if no_cache else _WARM[target]
@@ -120,34 +186,24 @@ class HistoryRecorder:
         assert self._history is not None, "open() comes first"
         return self._history
 
-    def _compared(self) -> Comparison:
-        """The scenario that says most: both tracks measured after a code change, else both cold, else what there is."""
-        found = {scenario: self._compared_in(scenario) for scenario in (Scenario.CODE_CHANGE, Scenario.COLD)}
-        chosen = next((one for one in found.values() if one.speedup is not None), found[Scenario.CODE_CHANGE])
-        if chosen.speedup is not None:
-            return chosen
-        found |= {scenario: self._compared_in(scenario) for scenario in Scenario if scenario not in found}
-        others = tuple(
-            OtherMeasurement(track, scenario, summary.n, summary.median_ms)
-            for scenario, one in found.items()
-            for track, summary in ((Track.LEGACY, one.legacy), (Track.SPLIT, one.split))
-            if one is not chosen and summary is not None
-        )
-        return replace(chosen, elsewhere=others)
+    def _found(self, newest: Sample | None = None) -> tuple[Comparison, Findings]:
+        if self._finder is None:
+            self._finder = Finder(self._opened, self._place, self._settings)
+        return self._finder.find(self._clock.now(), newest)
 
-    def _compared_in(self, scenario: Scenario) -> Comparison:
-        history = self._opened
-        midnight = datetime.fromtimestamp(self._clock.now()).replace(hour=0, minute=0, second=0, microsecond=0)  # noqa: DTZ006 - today is the user's day
-        base = history.last(Target.BASE, *self._place)
-        return compare(
-            history.recent(Target.LEGACY, scenario, *self._place, limit=_COMPARED),
-            history.recent(Target.APP, scenario, *self._place, limit=_COMPARED),
-            scenario,
-            targets=self._targets,
-            rules=self._rules,
-            base=base if base is not None and base.status is BuildStatus.OK else None,
-            today=history.since(midnight.timestamp()),
-        )
+    def _resumed(self, sample: Sample, previous: Sample | None) -> str:
+        """What is wrong with a figure that an earlier attempt at the same files has made better than it is."""
+        if sample.no_cache or sample.status is not BuildStatus.OK or not sample.context_digest:
+            return ""
+        since = previous.started_at if previous is not None else 0.0
+        resumed = self._opened.attempted(sample.target, *sample.place, since, sample.context_digest)
+        return RESUMED if resumed else ""
 
     async def _call(self, job: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, job)
+
+
+def recipe_of(steps: Iterable[Step]) -> str:
+    """Tells apart builds of Dockerfiles with other instructions, by their steps; empty for none."""
+    names = sorted(unnumbered(step.name) for step in steps if step.kind is StepKind.INSTRUCTION)
+    return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:12] if names else ""

@@ -1,26 +1,18 @@
 """The history: every measured build of a project in one SQLite file, written by any number of processes at once.
 
-The file lies in the user's state directory. It is never worth stopping for: one that cannot be used (torn, another
-program's, a newer splitdeck's, unreadable) is kept aside as `….broken-<time>` and a new one begun; where nothing can be
-written, old samples are still read, or the session keeps its own in memory. `History.notice` says so.
-
-A sample's steps are read and written whole, so they are one compressed column; what is asked for in bulk is in plain
-columns with indexes.
+The file lies in the user's state directory. It is never worth stopping for: one that cannot be used is kept aside and a
+new one begun (see `history.file`); where nothing can be written, old samples are still read, or the session keeps its
+own in memory. `History.notice` says so.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import json
 import os
 import sqlite3
-import zlib
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import fields
-from datetime import datetime, timezone
-from functools import lru_cache
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,49 +20,76 @@ from urllib.parse import quote
 import platformdirs
 
 from console.errors import SplitdeckError
-from console.format import printable
-from console.measurements import Sample
-from console.model import BuildNumber, BuildStatus, Scenario, Step, StepKind, StepStatus, Target
+from console.history.file import UnusableFileError, alone, connect, open_or_replace, reason_of
+from console.history.rows import COLUMNS, DETAILS, row_of, sample_of
+from console.measurements import BuildQuery, PullSample, Sample, Trigger
+from console.model import BuildNumber, Scenario, Target
 
 STATE_DIR_VARIABLE = "SPLITDECK_STATE_DIR"
 """Environment variable that moves the history elsewhere."""
-BUSY_TIMEOUT_S = 5.0
-_APPLICATION_ID = 0x73706C64  # "spld", in the file's header: tells our file from another program's
 
-_MIGRATIONS: tuple[tuple[str, ...], ...] = (
-    (
-        """CREATE TABLE sample (
-            id INTEGER PRIMARY KEY,
-            target TEXT NOT NULL, scenario TEXT NOT NULL, started_at REAL NOT NULL, duration_ms REAL NOT NULL,
-            status TEXT NOT NULL, engine TEXT NOT NULL, machine TEXT NOT NULL, context_ms REAL NOT NULL,
-            context_files INTEGER NOT NULL, context_bytes INTEGER NOT NULL, context_digest TEXT NOT NULL,
-            image_id TEXT NOT NULL, image_bytes INTEGER NOT NULL, base_id TEXT NOT NULL, no_cache INTEGER NOT NULL,
-            alongside INTEGER NOT NULL, reason TEXT NOT NULL, save_to_ready_ms REAL, steps BLOB NOT NULL)""",
-        """CREATE INDEX comparable ON sample (target, scenario, engine, machine, started_at)
-            WHERE status = 'ok' AND alongside = 0""",
-        "CREATE INDEX succeeded ON sample (target, started_at, engine, machine) WHERE status = 'ok'",
-        "CREATE INDEX by_time ON sample (started_at)",
-    ),
-)
-"""What leads from schema version i to i + 1 (`PRAGMA user_version`). Appended to, never edited."""
-
-_COLUMNS = tuple(item.name for item in fields(Sample))
-_STEP_FIELDS = tuple(item.name for item in fields(Step))
-_ALL = ", ".join(_COLUMNS)
-_RECENT = f"""SELECT {_ALL} FROM sample WHERE status = 'ok' AND alongside = 0
-    AND target = ? AND scenario = ? AND engine = ? AND machine = ? ORDER BY started_at DESC LIMIT ?"""
-_LAST = f"""SELECT {_ALL} FROM sample WHERE status = 'ok' AND target = :target
-    AND (:engine = '' OR engine = :engine) AND (:machine = '' OR machine = :machine) ORDER BY started_at DESC LIMIT 1"""
-_SINCE = f"SELECT {', '.join(_COLUMNS[:-1])} FROM sample WHERE started_at >= ? ORDER BY started_at"
-_ADD = f"INSERT INTO sample ({_ALL}) VALUES ({', '.join('?' * len(_COLUMNS))})"
+_ALL = ", ".join(f'"{name}"' for name in ("id", *COLUMNS))
+_BOTH = ", ".join(f's."{name}"' for name in ("id", *COLUMNS)) + ", " + ", ".join(f"d.{name}" for name in DETAILS)
+_KIND = "target = ? AND scenario = ? AND engine = ? AND machine = ?"
+_COMPARABLE = "status = 'ok' AND disturbed = ''"
+_RECENT = f"SELECT {_ALL} FROM sample WHERE {_COMPARABLE} AND {_KIND} ORDER BY started_at DESC LIMIT ?"
+_NEWEST = f"""SELECT {_ALL} FROM sample WHERE status = 'ok' AND target = :target
+    AND (:engine = '' OR engine = :engine) AND (:machine = '' OR machine = :machine)
+    ORDER BY started_at DESC LIMIT :limit"""
+_PREVIOUS = f"""SELECT {_ALL} FROM sample WHERE status = 'ok' AND target = :target AND engine = :engine
+    AND machine = :machine AND (:compared OR "trigger" <> 'compare' OR base_id = :base_id)
+    ORDER BY started_at DESC LIMIT 1"""
+_SINCE = f"SELECT {_ALL} FROM sample WHERE started_at >= ? ORDER BY started_at"
+_DETAILED = f"SELECT {_BOTH} FROM sample s JOIN detail d USING (id) WHERE s.id = ?"
+_ATTEMPTS = f"""SELECT {_ALL} FROM sample WHERE target = ? AND engine = ? AND machine = ? AND status <> 'ok'
+    AND started_at > ? AND context_digest = ? LIMIT 1"""
+_BASES = f"""SELECT {_ALL} FROM sample INDEXED BY bases
+    WHERE target = 'base' AND status = 'ok' AND image_id = ? ORDER BY id LIMIT 1"""
+_ACCOUNT = """SELECT target, scenario, status = 'ok' AND disturbed = '', count(*), sum(duration_ms) FROM sample
+    WHERE target <> 'legacy' AND "trigger" <> 'compare' AND engine = ? AND machine = ? AND {} GROUP BY 1, 2, 3"""
+_ACCOUNT_SINCE = _ACCOUNT.format("started_at >= ?").replace("FROM sample", "FROM sample INDEXED BY accounted")
+_ACCOUNT_AFTER = _ACCOUNT.format("id > ?")
+_ELSEWHERE = f"""SELECT target, scenario, engine, machine, count(*), max(started_at) FROM sample WHERE {_COMPARABLE}
+    AND target <> 'base' GROUP BY target, scenario, engine, machine ORDER BY 6 DESC"""
+_ADD = f"INSERT INTO sample ({_ALL}) VALUES (NULL{', ?' * len(COLUMNS)})"
+_ADD_DETAIL = f"INSERT INTO detail (id, {', '.join(DETAILS)}) VALUES (?{', ?' * len(DETAILS)})"
+_PULL_COLUMNS = tuple(item.name for item in fields(PullSample))
+_ADD_PULL = f"INSERT INTO pull ({', '.join(_PULL_COLUMNS)}) VALUES ({', '.join('?' * len(_PULL_COLUMNS))})"
+_PULLS = f"""SELECT {", ".join(_PULL_COLUMNS)} FROM pull WHERE engine = ? AND machine = ?
+    ORDER BY started_at DESC LIMIT ?"""
+SORTABLE = frozenset(COLUMNS) - {"image_id", "base_id", "context_digest", "recipe"}
+"""What builds can be listed by."""
 
 
 class HistoryError(SplitdeckError):
     """The history could not be read or written. Building goes on without it; say it once."""
 
 
-class _UnusableFileError(Exception):
-    """The file is not a history that this version can use; the text says why."""
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Builds of one kind that were made to be used, added up."""
+
+    target: Target
+    scenario: Scenario
+    comparable: bool
+    """They succeeded, and ran alone."""
+    builds: int
+    total_ms: float
+
+    def plus(self, other: Account) -> Account:
+        """Both, of one kind."""
+        return replace(self, builds=self.builds + other.builds, total_ms=self.total_ms + other.total_ms)
+
+
+@dataclass(frozen=True, slots=True)
+class Elsewhere:
+    """Comparable builds of one kind, wherever they were made."""
+
+    target: Target
+    scenario: Scenario
+    engine: str
+    machine: str
+    n: int
 
 
 def history_path(project: str, config_path: Path) -> Path:
@@ -87,7 +106,7 @@ class History:
     """One open history. Synchronous; for one thread at a time.
 
     Every method but `open` and `close` raises `HistoryError` where the file cannot be read or written (disk full,
-    read-only, locked for longer than the busy timeout).
+    read-only, locked for longer than the busy timeout). Lists have no steps, causes and layers: `whole` adds them.
     """
 
     def __init__(self, path: Path, connection: sqlite3.Connection, notice: str, *, writable: bool) -> None:
@@ -96,59 +115,155 @@ class History:
         """What the user should know about the state of the file; empty when all is well."""
         self._connection = connection
         self._writable = writable
+        self._accounts: dict[tuple[str, str], tuple[int, dict[tuple[Target, Scenario, bool], Account]]] = {}
+        """By place: up to which build it was added up, and what that comes to."""
 
     @classmethod
     def open(cls, path: Path) -> History:
         """Opens a history, making it and its folder where missing. Never raises; see `notice`."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _alone(path.parent):
-                connection, notice = _open_or_replace(path)
+            with alone(path.parent):
+                connection, notice = open_or_replace(path)
             return cls(path, connection, notice, writable=True)
         except (OSError, sqlite3.Error) as error:
-            trouble = f"history {path}: {_reason(error)}"
+            trouble = f"history {path}: {reason_of(error)}"
         try:  # without its lock and journal files, which cannot be made where nothing can be written
-            connection = _connect(f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1", uri=True)
+            connection = connect(f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1", uri=True)
             return cls(path, connection, f"{trouble}; new measurements are not kept", writable=False)
-        except (sqlite3.Error, _UnusableFileError):
-            connection = _connect(":memory:")
+        except (sqlite3.Error, UnusableFileError):
+            connection = connect(":memory:")
             return cls(path, connection, f"{trouble}; measurements are kept for this session only", writable=False)
 
     def add(self, sample: Sample) -> int:
         """Keeps a sample; returns its number in the file."""
-        values = {name: getattr(sample, name) for name in _COLUMNS}
-        values |= {"steps": _pack(sample.steps), "reason": printable(sample.reason)}
+        columns, details = row_of(sample)
+        with self._reported("a measurement cannot be kept"), self._connection as connection:
+            connection.execute("BEGIN IMMEDIATE")
+            number = connection.execute(_ADD, columns).lastrowid or 0
+            connection.execute(_ADD_DETAIL, (number, *details))
+        return number
+
+    def served(self, number: int, save_to_ready_ms: float) -> None:
+        """Adds to a sample how long it took from the save until its image served."""
         with self._reported("a measurement cannot be kept"):
-            number = self._connection.execute(_ADD, tuple(values.values())).lastrowid
-        return number or 0
+            self._connection.execute("UPDATE sample SET save_to_ready_ms = ? WHERE id = ?", (save_to_ready_ms, number))
+
+    def add_pull(self, pull: PullSample) -> None:
+        """Keeps how long a pull took."""
+        with self._reported("a measurement cannot be kept"):
+            self._connection.execute(_ADD_PULL, [getattr(pull, name) for name in _PULL_COLUMNS])
+
+    def pulls(self, engine: str, machine: str, limit: int = 30) -> list[PullSample]:
+        """The newest pulls, newest last."""
+        rows = self._rows(_PULLS, (engine, machine, limit))[::-1]
+        return [replace(PullSample(*row), whole=bool(row[_PULL_COLUMNS.index("whole")])) for row in rows]
 
     def recent(self, target: Target, scenario: Scenario, engine: str, machine: str, limit: int = 30) -> list[Sample]:
         """The newest comparable samples, newest last: successful builds that ran alone."""
-        return self._query(_RECENT, (target, scenario, engine, machine, limit))[::-1]
+        return self._samples(_RECENT, (target, scenario, engine, machine, limit))[::-1]
+
+    def newest(self, target: Target, engine: str = "", machine: str = "", *, limit: int = 1) -> list[Sample]:
+        """The newest successful builds of a target, on one engine and machine if named; newest first."""
+        return self._samples(_NEWEST, {"target": target, "engine": engine, "machine": machine, "limit": limit})
 
     def last(self, target: Target, engine: str = "", machine: str = "") -> Sample | None:
-        """The newest successful build of a target, on one engine and machine if named."""
-        found = self._query(_LAST, {"target": target, "engine": engine, "machine": machine})
+        """The newest of them."""
+        return next(iter(self.newest(target, engine, machine)), None)
+
+    def previous(self, sample: Sample) -> Sample | None:
+        """The newest successful build that tells what changed until this one.
+
+        `splitdeck compare` builds with other dependencies than the user's, too: to a build that was not made by it
+        those say nothing.
+        """
+        asked = {"target": sample.target, "engine": sample.engine, "machine": sample.machine}
+        compared = sample.trigger is Trigger.COMPARE
+        return next(iter(self._samples(_PREVIOUS, {**asked, "compared": compared, "base_id": sample.base_id})), None)
+
+    def base_build(self, image_id: str) -> Sample | None:
+        """The build that made a base image; None where it came from elsewhere."""
+        found = self._samples(_BASES, (image_id,)) if image_id else []
         return found[0] if found else None
 
+    def attempted(self, target: Target, engine: str, machine: str, since: float, context_digest: str) -> bool:
+        """Whether a build of these very files was begun since a moment, and did not succeed."""
+        return bool(self._rows(_ATTEMPTS, (target, engine, machine, since, context_digest)))
+
     def since(self, at: float) -> list[Sample]:
-        """Every build, of any outcome, begun at a moment (seconds since 1970) or later, oldest first, without steps."""
-        return self._query(_SINCE, (at,))
+        """Every build, of any outcome, begun at a moment (seconds since 1970) or later, oldest first."""
+        return self._samples(_SINCE, (at,))
+
+    def account(self, engine: str, machine: str, since: float | None = None) -> list[Account]:
+        """What app and base builds took since a moment, but for those that were only made to be measured.
+
+        What was added up from the first build on is remembered, and only newer builds are added to it.
+        """
+        if since is not None:
+            return [_account(row) for row in self._rows(_ACCOUNT_SINCE, (engine, machine, since))]
+        counted, known = self._accounts.get((engine, machine), (0, {}))
+        (last,) = self._rows("SELECT coalesce(max(id), 0) FROM sample", ())[0]
+        for newer in map(_account, self._rows(_ACCOUNT_AFTER, (engine, machine, counted))):
+            key = (newer.target, newer.scenario, newer.comparable)
+            before = known.get(key)
+            known[key] = newer if before is None else before.plus(newer)
+        self._accounts[engine, machine] = last, known
+        return list(known.values())
+
+    def everywhere(self) -> list[Elsewhere]:
+        """What was measured of either track on any engine and machine, newest first."""
+        return [Elsewhere(Target(row[0]), Scenario(row[1]), *row[2:5]) for row in self._rows(_ELSEWHERE, ())]
+
+    def listed(self, query: BuildQuery) -> tuple[int, list[Sample]]:
+        """How many builds there are of the kind that is asked for, and the first of them in the order asked for.
+
+        Raises:
+            ValueError: If they cannot be sorted so.
+        """
+        if query.sort not in SORTABLE:
+            raise ValueError(f"builds cannot be sorted by {query.sort}")
+        wanted = {"target": query.target, "scenario": query.scenario, "status": query.status}
+        chosen = {name: value for name, value in wanted.items() if value is not None}
+        where = f" WHERE {' AND '.join(f'{name} = :{name}' for name in chosen)}" if chosen else ""
+        (total,) = self._rows(f"SELECT count(*) FROM sample{where}", chosen)[0]
+        direction = "DESC" if query.descending else "ASC"
+        order = f' ORDER BY "{query.sort}" {direction}, id {direction} LIMIT {query.limit or -1}'
+        return int(total), self._samples(f"SELECT {_ALL} FROM sample{where}{order}", chosen)
+
+    def numbered(self, number: int) -> Sample | None:
+        """One build with everything that is kept of it; None where there is none of that number."""
+        rows = self._rows(_DETAILED, (number,))
+        return sample_of(rows[0][: -len(DETAILS)], rows[0][-len(DETAILS) :]) if rows else None
+
+    def whole(self, sample: Sample) -> Sample:
+        """A sample with its steps, causes and layers."""
+        return self.numbered(sample.number) or sample
 
     def next_build_number(self) -> BuildNumber:
         """One more than the builds kept so far, so that numbers go on between sessions."""
-        with self._reported("build numbers begin anew"):
-            (last,) = self._connection.execute("SELECT coalesce(max(id), 0) FROM sample").fetchone()
+        (last,) = self._rows("SELECT coalesce(max(id), 0) FROM sample", (), "build numbers begin anew")[0]
         return int(last) + 1
+
+    def written_by_others(self) -> int:
+        """Changes whenever another process has written to the file."""
+        (version,) = self._rows("PRAGMA data_version", ())[0]
+        return int(version)
 
     def close(self) -> None:
         """Ends the use of the file; more than once does no harm."""
         self._connection.close()
 
-    def _query(self, sql: str, arguments: Sequence[Any] | dict[str, Any]) -> list[Sample]:
-        with self._reported("earlier measurements cannot be read"):
-            rows = self._connection.execute(sql, arguments).fetchall()
-        return [sample for sample in map(_sample, rows) if sample is not None]
+    def _samples(self, sql: str, arguments: Sequence[Any] | dict[str, Any]) -> list[Sample]:
+        return [sample for sample in map(sample_of, self._rows(sql, arguments)) if sample is not None]
+
+    def _rows(
+        self,
+        sql: str,
+        arguments: Sequence[Any] | dict[str, Any],
+        loss: str = "earlier measurements cannot be read",
+    ) -> list[Any]:
+        with self._reported(loss):
+            return self._connection.execute(sql, arguments).fetchall()
 
     @contextmanager
     def _reported(self, loss: str) -> Iterator[None]:
@@ -159,138 +274,11 @@ class History:
             hint = "check free space and permissions of the folder; building goes on without it"
             if self._writable and type(error) is sqlite3.DatabaseError:  # damaged; subclasses mean other things
                 self._connection.close()
-                with suppress(OSError, sqlite3.Error), _alone(self.path.parent):
-                    self._connection, self.notice = _open_or_replace(self.path, thorough=True)
+                with suppress(OSError, sqlite3.Error), alone(self.path.parent):
+                    self._connection, self.notice = open_or_replace(self.path, thorough=True)
                 hint = self.notice or hint
             raise HistoryError(f"history {self.path}: {error}: {loss}", hint) from error
 
 
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Keeps other processes from creating, migrating or replacing a history in the folder at the same time."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # some network file systems cannot lock; SQLite's own locks still hold there
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
-
-
-def _open_or_replace(path: Path, *, thorough: bool = False) -> tuple[sqlite3.Connection, str]:
-    """A connection to a usable file at `path`, and what had to be done for it. To be called `_alone`.
-
-    Raises:
-        OSError, sqlite3.OperationalError: If the surroundings are to blame (permissions, space, locks), not the file.
-    """
-    try:
-        _check_kind(path)
-        return _connect(str(path), thorough=thorough), ""
-    except sqlite3.OperationalError:
-        raise
-    except (sqlite3.DatabaseError, _UnusableFileError, PermissionError) as error:
-        reason = _reason(error)
-    aside = _set_aside(path)
-    return _connect(str(path)), f"history {path}: {reason}; kept as {aside.name}, a new history begins"
-
-
-def _reason(error: Exception) -> str:
-    return (isinstance(error, OSError) and error.strerror) or str(error)
-
-
-def _set_aside(path: Path) -> Path:
-    stamp = datetime.now(tz=timezone.utc).strftime("%Y%m%dT%H%M%S.%f")
-    aside = path.with_name(f"{path.name}.broken-{stamp}")
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):  # left behind, they would be taken for parts of the new file
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    return aside
-
-
-def _connect(address: str, *, uri: bool = False, thorough: bool = False) -> sqlite3.Connection:
-    """Opens a file, checks it (`thorough`: all of it, seconds for a large one) and brings it to the present schema."""
-    connection = sqlite3.connect(address, BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, uri=uri)
-    with ExitStack() as undo:
-        undo.callback(connection.close)
-        _check_owner(connection)
-        if not uri:
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")
-            _migrate(connection)
-        if not {row[1] for row in connection.execute("PRAGMA table_info(sample)")}.issuperset(_COLUMNS):
-            raise _UnusableFileError("lacks columns of its version")
-        if thorough and connection.execute("PRAGMA quick_check(1)").fetchone() != ("ok",):
-            raise _UnusableFileError("damaged")
-        undo.pop_all()
-    return connection
-
-
-def _check_kind(path: Path) -> None:
-    """Raises what makes the path itself unusable; one that does not exist yet is fine."""
-    if path.exists():
-        if not path.is_file():
-            raise _UnusableFileError("not a file")
-        path.open("rb").close()
-
-
-def _check_owner(connection: sqlite3.Connection) -> None:
-    (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-    (application,) = connection.execute("PRAGMA application_id").fetchone()
-    version = _version(connection)
-    if (tables or application or version) and application != _APPLICATION_ID:
-        raise _UnusableFileError("belongs to another program")
-    if version > len(_MIGRATIONS):
-        raise _UnusableFileError(f"written by a newer splitdeck (schema {version}, known up to {len(_MIGRATIONS)})")
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _migrate(connection: sqlite3.Connection) -> None:
-    """Brings the schema up to date, all of it or nothing: whoever closes the connection on an error rolls back."""
-    if _version(connection) == len(_MIGRATIONS):
-        return
-    connection.execute("BEGIN IMMEDIATE")
-    for migration in _MIGRATIONS[_version(connection) :]:  # asks again: another process may have done it in between
-        for statement in migration:
-            connection.execute(statement)
-    connection.execute(f"PRAGMA application_id = {_APPLICATION_ID}")
-    connection.execute(f"PRAGMA user_version = {len(_MIGRATIONS)}")
-    connection.execute("COMMIT")
-
-
-def _sample(row: Sequence[Any]) -> Sample | None:
-    """A row as a sample; None for one that makes no sense to this version."""
-    values = dict(zip(_COLUMNS, row, strict=False))
-    try:
-        values["target"], values["status"] = Target(values["target"]), BuildStatus(values["status"])
-        values["scenario"] = Scenario(values["scenario"])
-        values["no_cache"], values["alongside"] = bool(values["no_cache"]), bool(values["alongside"])
-        values["steps"] = _unpack(values["steps"]) if "steps" in values else ()
-    except (ValueError, TypeError, KeyError, AttributeError, zlib.error):
-        return None
-    return Sample(**values)
-
-
-def _pack(steps: Sequence[Step]) -> bytes:
-    """The field names once, then one row per step."""
-    table = [_STEP_FIELDS, *([getattr(step, name) for name in _STEP_FIELDS] for step in steps)]
-    return zlib.compress(json.dumps(table, separators=(",", ":")).encode(), 1)
-
-
-@lru_cache(256)  # the panel asks for mostly the same samples after every build
-def _unpack(packed: bytes) -> tuple[Step, ...]:
-    """The steps; fields that this version does not know are left out, those that it misses get their default."""
-    names, *rows = json.loads(zlib.decompress(packed))
-    unknown = set(names) - set(_STEP_FIELDS)
-    steps = []
-    for row in rows:
-        values = dict(zip(names, row, strict=True))
-        for name in unknown:
-            del values[name]
-        values["kind"], values["status"] = StepKind(values["kind"]), StepStatus(values["status"])
-        values["intervals"] = tuple(map(tuple, values["intervals"]))
-        steps.append(Step(**values))
-    return tuple(steps)
+def _account(row: Sequence[Any]) -> Account:
+    return Account(Target(row[0]), Scenario(row[1]), bool(row[2]), row[3], row[4])

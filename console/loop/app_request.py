@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from console.format import paths as some_paths
+from console.measurements import Trigger
 from console.model import ChangeBatch
 
 
@@ -14,6 +15,7 @@ class AppRequest:
 
     reason: str
     batch: ChangeBatch | None = None
+    trigger: Trigger = Trigger.ASKED
 
     def after(self, earlier: AppRequest | None) -> AppRequest:
         """This request with the files of an earlier one that was never served."""
@@ -22,7 +24,7 @@ class AppRequest:
         if self.batch is None:
             return replace(self, batch=earlier.batch)
         both = joined(earlier.batch, self.batch)
-        return AppRequest(f"saved {some_paths(both.paths)}", both)
+        return AppRequest(f"saved {some_paths(both.paths)}", both, Trigger.SAVE)
 
 
 def joined(earlier: ChangeBatch, later: ChangeBatch) -> ChangeBatch:

@@ -31,7 +31,7 @@ from console.errors import BaseError
 from console.lock import Lock
 from console.loop.base_choice import BaseChoice
 from console.loop.base_facts import BaseFacts
-from console.loop.base_registry import BaseRegistry, Observe
+from console.loop.base_registry import BaseRegistry, Observe, Pulled
 from console.loop.fingerprint import status_of
 from console.model import Clock
 
@@ -49,10 +49,18 @@ class ProjectBase:
         memory: What is remembered from one run to the next.
         lock: Held while base images are made, moved or removed.
         clock: The present.
+        pulled: Hears what each pull took, on any thread.
     """
 
     def __init__(
-        self, engine: Engine, config: Config, facts: BaseFacts, memory: BaseMemory, lock: Lock, clock: Clock
+        self,
+        engine: Engine,
+        config: Config,
+        facts: BaseFacts,
+        memory: BaseMemory,
+        lock: Lock,
+        clock: Clock,
+        pulled: Pulled,
     ) -> None:
         self._config = config
         self._base = config.base
@@ -62,7 +70,7 @@ class ProjectBase:
         self._clock = clock
         self._quick = EngineWorker(engine, "base images")
         self._slow = EngineWorker(engine, "base image work")
-        self._registry = BaseRegistry(self._base, clock)
+        self._registry = BaseRegistry(self._base, clock, pulled)
         self._choice = BaseChoice(self._base, facts, self._registry, clock)
         self._check_ended: threading.Event | None = None
         """Ends the check that runs."""

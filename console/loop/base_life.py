@@ -21,7 +21,8 @@ from console.format import paths as some_paths
 from console.loop.builds import FinishedBuild
 from console.loop.guard import Guard
 from console.loop.ports import BaseImages, Emit
-from console.model import BuildNumber, BuildStatus, Clock, Step, StepKind, StepStatus, Target
+from console.measurements import Trigger
+from console.model import BuildNumber, BuildOutcome, BuildStatus, Clock, Step, StepKind, StepStatus, Target
 
 _REASON_CHARACTERS = 200
 
@@ -29,7 +30,7 @@ _REASON_CHARACTERS = 200
 class BuildBase(Protocol):
     """Builds the candidate, as the loop makes every build."""
 
-    def __call__(self, reason: str, *, no_cache: bool) -> Awaitable[FinishedBuild]: ...
+    def __call__(self, reason: str, *, no_cache: bool, trigger: Trigger) -> Awaitable[FinishedBuild]: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,22 @@ class Renewal:
     cut_off: str = ""
     """What was told of an engine that went away meanwhile; then it may be tried again."""
     built: FinishedBuild | None = None
+
+    @property
+    def outcome(self) -> BuildOutcome:
+        """As that of a build: held is failed, however well it was built.
+
+        Raises:
+            EngineUnreachableError: If the engine went away outside any build, which nobody has told yet.
+        """
+        if self.cut_off and self.built is None:
+            raise EngineUnreachableError(
+                self.cut_off, "see that the engine runs, then try again: it goes on from there"
+            )
+        built = self.built.outcome if self.built is not None else BuildOutcome(BuildStatus.OK, 0.0)
+        if self.taken or built.status is not BuildStatus.OK:
+            return built
+        return replace(built, status=BuildStatus.FAILED)
 
 
 class BaseLife:
@@ -152,15 +169,18 @@ class BaseLife:
         stays = held or self._images.pinned or self._images.rolled_back
         return self._settings.on_change == "build" and not stays
 
-    async def renew(self, reason: str, *, no_cache: bool = False, allow_major: bool = False) -> Renewal:
+    async def renew(
+        self, reason: str, *, trigger: Trigger = Trigger.BASE, no_cache: bool = False, allow_major: bool = False
+    ) -> Renewal:
         """Builds a base beside the present one, tries it, and takes it if it is good.
 
         Args:
             reason: Why, for people.
+            trigger: What led to it, for the history.
             no_cache: Take nothing from the builder's cache.
             allow_major: Take it even if it brings major updates; one that was held back for these is taken as it is.
         """
-        return await self._reserved(partial(self._renew, reason, no_cache=no_cache, allow_major=allow_major))
+        return await self._reserved(partial(self._renew, reason, trigger, no_cache=no_cache, allow_major=allow_major))
 
     async def fetch(self, *, asked: bool, allow_major: bool = False) -> Renewal:
         """Fetches the registry's `latest`, tries it, and takes it if it is good.
@@ -183,11 +203,11 @@ class BaseLife:
 
         return await self._guard(doing()) or Renewal(taken=False)
 
-    async def _renew(self, reason: str, *, no_cache: bool, allow_major: bool) -> Renewal:
+    async def _renew(self, reason: str, trigger: Trigger, *, no_cache: bool, allow_major: bool) -> Renewal:
         before = await self._images.candidate()
         if allow_major and not no_cache and before is not None and await self._only_waits(before):
             return await self._take(before.image_id)
-        built = await self._build(reason, no_cache=no_cache)
+        built = await self._build(reason, no_cache=no_cache, trigger=trigger)
         outcome = built.outcome
         if built.cut_off:
             return Renewal(taken=False, cut_off=_message(built), built=built)

@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING
 
 from console.base.registry import Registry
 from console.base.registry_errors import RegistryError, RegistryFault
+from console.base.registry_progress import arrived
 from console.base.tags import CANDIDATE, LATEST, called, date_tag, revision_tag, tags_of
 from console.base.versions import BaseImage, all_tags, find_base, list_versions
 from console.base_values import Transfer
 from console.config import BaseConfig
 from console.engine import engine_errors
 from console.errors import BaseError
+from console.measurements import PullSample
 from console.model import Clock
 
 if TYPE_CHECKING:
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 
 Observe = Callable[[Transfer], None]
 """Hears how far a transfer is; takes it from any thread."""
+Pulled = Callable[[PullSample], None]
+"""Hears of a pull that went well; takes it from any thread. Engine and machine are left to whoever keeps it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,15 +49,19 @@ class BaseRegistry:
     Args:
         base: Names image and repository.
         clock: The present.
+        pulled: Hears what each pull took.
     """
 
-    def __init__(self, base: BaseConfig, clock: Clock) -> None:
+    def __init__(self, base: BaseConfig, clock: Clock, pulled: Pulled) -> None:
         self._image = base.image
         self.remote = base.remote
         """The repository; empty where there is none."""
         self._policy = base.pull
         self._clock = clock
+        self._pulled = pulled
         self._at_work: Registry | None = None
+        self._last: Transfer | None = None
+        """How the newest transfer ended, or how far it is."""
 
     @property
     def may_pull(self) -> bool:
@@ -98,7 +106,7 @@ class BaseRegistry:
             return Fetched()
         if known is not None:
             return Fetched(known.image_id) if asked else Fetched(newer=digest)
-        image_id = registry.pull(digest)
+        image_id = self._pull(registry, digest)
         if present is not None and image_id == present.image_id:
             return Fetched()
         with engine_errors(f"tagging {self._image}:{CANDIDATE}"):
@@ -119,7 +127,7 @@ class BaseRegistry:
         registry = self._open(client, observe)
         tag, _, digest = version.partition("@")
         if digest:
-            registry.pull(digest)
+            self._pull(registry, digest)
             return
         found = registry.digest_of(tag)
         if found is None:
@@ -131,7 +139,7 @@ class BaseRegistry:
         here = find_base(client, f"{self._image}:{tag}")
         if here is not None and here.digest_in(self.remote) == found:
             return
-        image_id = registry.pull(found)
+        image_id = self._pull(registry, found)
         if here is not None and here.image_id != image_id:
             raise BaseError(
                 f"{self._image}:{tag} is another image here than in {self.remote}, and no date ever moves",
@@ -178,11 +186,27 @@ class BaseRegistry:
             published.append(LATEST)
         return tuple(published)
 
+    def _pull(self, registry: Registry, digest: str) -> str:
+        """Fetches an image, gives its ID, and tells what that took: as a user waits for it, unpacking included."""
+        started_at, began = self._clock.now(), self._clock.monotonic()
+        image_id = registry.pull(digest)
+        duration_ms = (self._clock.monotonic() - began) * 1000
+        if self._last is not None:
+            fetched_bytes, whole = arrived(self._last)
+            reference = self._last.reference
+            self._pulled(PullSample(reference, started_at, duration_ms, fetched_bytes, whole, engine="", machine=""))
+        return image_id
+
     def _open(self, client: APIClient, observe: Observe) -> Registry:
         if not self.remote:
             hint = 'set [base] repository = "ghcr.io/me/app-base" in config.toml'
             raise BaseError("there is no registry to pull from or publish to", hint)
-        self._at_work = Registry(client, self.remote, observe)
+
+        def hear(transfer: Transfer) -> None:
+            self._last = transfer
+            observe(transfer)
+
+        self._at_work = Registry(client, self.remote, hear)
         return self._at_work
 
     def _day(self, image: BaseImage) -> date:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
 from console import events as ev
+from console import intents
 from console.base.tags import LATEST
 from console.base_values import Transfer
 from console.errors import SplitdeckError
@@ -34,6 +35,23 @@ class BaseWishes:
     def failure(self) -> SplitdeckError | None:
         """What was last told as an error."""
         return self._guard.failure
+
+    def answer(self, intent: intents.Intent) -> Coroutine[Any, Any, bool] | None:
+        """What carries out a wish that changes nothing for app builds; None for any other."""
+        match intent:
+            case intents.BasePublishRequested():
+                return self.publish()
+            case intents.BaseNewerRequested():
+                return self.ask_registry()
+            case intents.BaseVersionsRequested():
+                return self.list_versions()
+            case intents.BaseCompareRequested(before, after):
+                return self.compare(before, after)
+            case intents.BaseContentsRequested(version):
+                return self.read_contents(version)
+            case intents.BasePruneRequested():
+                return self.prune()
+        return None
 
     async def use(self, version: str) -> bool:
         """Lets app builds stand on a version, and writes that to config.toml."""

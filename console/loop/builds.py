@@ -5,7 +5,10 @@ from __future__ import annotations
 import asyncio
 import os
 import platform
-from dataclasses import dataclass
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
 
 from console import events as ev
 from console.config import Config
@@ -13,8 +16,12 @@ from console.errors import EngineUnreachableError, SplitdeckError
 from console.history.stages import instruction_of
 from console.loop.guard import defect, guarded
 from console.loop.ports import Emit, ImageBuilder, Recorder
-from console.measurements import Sample
+from console.measurements import Recorded, Sample, Trigger
 from console.model import BuildNumber, BuildOutcome, BuildStatus, ChangeBatch, Clock, Scenario, StepFailure, Target
+
+_REMEMBERED = 8
+"""So many builds may still be waiting for their image to serve."""
+_BESIDE = "another build ran at the same time"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +45,14 @@ class FinishedBuild:
     """Seconds since 1970."""
     cut_off: bool = False
     """The engine went away meanwhile: the build says nothing of what was to be built."""
+    recorded: asyncio.Task[Recorded | None] | None = None
+    """What the history makes of it; None where it could not be kept, which was told."""
+
+    @property
+    def why(self) -> str:
+        """Why it was cut off."""
+        failure = self.outcome.failure
+        return failure.message if failure is not None else "the container engine went away"
 
 
 class Builds:
@@ -51,6 +66,7 @@ class Builds:
         clock: The present.
         identity: Where measurements are taken.
         first_number: The next build's number, so that numbers go on from an earlier session.
+        revision: The commit that is checked out.
     """
 
     def __init__(
@@ -62,6 +78,7 @@ class Builds:
         clock: Clock,
         identity: Identity,
         first_number: BuildNumber = 1,
+        revision: Callable[[], Awaitable[str]] | None = None,
     ) -> None:
         self._images = {
             Target.APP: config.app.image,
@@ -69,14 +86,18 @@ class Builds:
             Target.LEGACY: config.legacy.image if config.legacy else "",
         }
         self._builder = builder
-        self._recorder = recorder
+        self.recorder = recorder
         self._emit = emit
+        self._revision = revision
         self.clock = clock
         self._identity = identity
         self._next_number = first_number
         self._disturbed: set[Target] = set()
         """Targets whose running build shares the machine with another one."""
-        self._recording: set[asyncio.Task[None]] = set()
+        self._leaving: set[Target] = set()
+        """Targets whose running build was told to end."""
+        self._recorded: OrderedDict[BuildNumber, asyncio.Task[Recorded | None]] = OrderedDict()
+        """The newest builds on their way into the history."""
         self.running: set[Target] = set()
 
     async def build(
@@ -85,6 +106,7 @@ class Builds:
         reason: str,
         batch: ChangeBatch | None,
         *,
+        trigger: Trigger,
         no_cache: bool,
         stands_on: str,
         serving: bool,
@@ -99,6 +121,7 @@ class Builds:
             target: What to build.
             reason: Why, for people.
             batch: The save behind it, if any.
+            trigger: What led to it, for the history.
             no_cache: Take nothing from the builder's cache.
             stands_on: What identifies the dependencies: the base's image ID for an app build, its inputs' fingerprint
                 for the others.
@@ -106,8 +129,8 @@ class Builds:
             watching: Whether the loop runs, so that a save leads to another build.
         """
         number, self._next_number = self._next_number, self._next_number + 1
-        if self.running:
-            self._disturbed |= {target, *self.running}
+        if others := self.running - self._leaving:
+            self._disturbed |= {target, *others}
         self.running.add(target)
         started_at = self.clock.now()
         batch_number = batch.number if batch else None
@@ -127,6 +150,7 @@ class Builds:
         finally:
             expecting.cancel()
             self.running.discard(target)
+            self._leaving.discard(target)
         finished = FinishedBuild(number, outcome, self.clock.now(), cut_off)
         self._report(target, finished)
         if outcome.failure is not None and not (cut_off and watching):
@@ -134,13 +158,12 @@ class Builds:
             self._emit(ev.ErrorOccurred(*_told(target, number, outcome.failure, hint, serving=serving)))
         disturbed = target in self._disturbed
         self._disturbed.discard(target)
-        sample = self._sample(
-            target, finished, started_at, reason, no_cache=no_cache, stands_on=stands_on, alongside=disturbed
-        )
-        task = asyncio.create_task(self._record(sample))
-        self._recording.add(task)
-        task.add_done_callback(self._recording.discard)
-        return finished
+        sample = self._sample(target, finished, started_at, reason, trigger, no_cache=no_cache, stands_on=stands_on)
+        recorded = asyncio.create_task(self._record(replace(sample, disturbed=_BESIDE if disturbed else "")))
+        self._recorded[number] = recorded
+        while len(self._recorded) > _REMEMBERED and next(iter(self._recorded.values())).done():
+            self._recorded.popitem(last=False)
+        return replace(finished, recorded=recorded)
 
     def reads(self, target: Target, path: str) -> bool:
         """Whether a build of a target could read a path, relative to the project's folder."""
@@ -149,25 +172,33 @@ class Builds:
     def cancel(self, target: Target) -> None:
         """Ends the running build of a target, if there is one."""
         if target in self.running:
+            self._leaving.add(target)
             self._builder.cancel(target)
 
     def cancel_all(self) -> None:
         for target in tuple(self.running):
-            self._builder.cancel(target)
+            self.cancel(target)
+
+    async def served(self, number: BuildNumber, save_to_ready_ms: float) -> None:
+        """Takes note of how long it took from a save until the image of its build served."""
+        recorded = self._recorded.get(number)
+        kept = await asyncio.shield(recorded) if recorded is not None else None
+        if kept is not None:
+            await guarded(self._emit, self.recorder.served(kept.sample.number, save_to_ready_ms))
 
     async def show_comparison(self) -> None:
         """Tells what was measured before."""
-        comparison = await guarded(self._emit, self._recorder.comparison())
-        if comparison is not None:
-            self._emit(ev.ComparisonUpdated(comparison))
+        found = await guarded(self._emit, self.recorder.comparison())
+        if found is not None:
+            self._emit(ev.ComparisonUpdated(*found))
 
     async def settle(self) -> None:
         """Waits until everything is recorded."""
-        await asyncio.gather(*self._recording)
+        await asyncio.gather(*self._recorded.values())
 
     async def _expect(self, number: BuildNumber, target: Target, *, no_cache: bool) -> None:
         """Tells what the build that has just begun usually takes."""
-        usual = await guarded(self._emit, self._recorder.usual(target, no_cache=no_cache))
+        usual = await guarded(self._emit, self.recorder.usual(target, no_cache=no_cache))
         if usual is not None:
             self._emit(ev.BuildExpected(number, target, usual))
 
@@ -203,10 +234,10 @@ class Builds:
         finished: FinishedBuild,
         started_at: float,
         reason: str,
+        trigger: Trigger,
         *,
         no_cache: bool,
         stands_on: str,
-        alongside: bool,
     ) -> Sample:
         outcome, context = finished.outcome, finished.outcome.context
         return Sample(
@@ -225,15 +256,24 @@ class Builds:
             image_bytes=outcome.size_bytes,
             base_id=outcome.base_id or stands_on,
             no_cache=no_cache,
-            alongside=alongside,
+            trigger=trigger,
             reason=reason,
+            causes=outcome.causes,
             steps=outcome.steps,
         )
 
-    async def _record(self, sample: Sample) -> None:
-        comparison = await guarded(self._emit, self._recorder.record(sample))
-        if comparison is not None:
-            self._emit(ev.ComparisonUpdated(comparison))
+    async def _record(self, sample: Sample) -> Recorded | None:
+        if self._revision is not None:
+            sample = replace(sample, revision=await self._revision())
+        if sample.status is BuildStatus.OK:
+            with suppress(SplitdeckError):  # what it weighs is no reason to say anything; the image may be gone by now
+                base_id = sample.base_id if sample.target is Target.APP else ""
+                layers, base_layers = await self._builder.layers(sample.image_id, base_id)
+                sample = replace(sample, layers=layers, base_layers=base_layers)
+        recorded: Recorded | None = await guarded(self._emit, self.recorder.record(sample))
+        if recorded is not None:
+            self._emit(ev.ComparisonUpdated(recorded.comparison, recorded.findings))
+        return recorded
 
 
 _KEYS = {Target.BASE: "b", Target.LEGACY: "l"}

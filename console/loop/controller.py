@@ -15,17 +15,20 @@ from functools import partial
 from console import events as ev
 from console import intents
 from console.config import Config, load_config
-from console.errors import ConfigError, EngineUnreachableError
+from console.errors import ConfigError
 from console.format import paths as some_paths
 from console.loop.app_request import AppRequest, joined
 from console.loop.base_life import BaseLife, Renewal
 from console.loop.base_wishes import BaseWishes
 from console.loop.builds import Builds, FinishedBuild
+from console.loop.history_wishes import HistoryWishes
 from console.loop.lanes import Lanes
 from console.loop.outage import Outage
 from console.loop.plan import Plan, Situation, plan
 from console.loop.ports import AppRunner, BaseImages, Emit
+from console.loop.race import Racing
 from console.loop.service import Service
+from console.measurements import Trigger
 from console.model import BuildOutcome, BuildStatus, ChangeBatch, Mode, Target
 
 _CUT_OFF_AT_MOST = 3
@@ -45,7 +48,9 @@ class Controller:
     ) -> None:
         self._config = config
         self._builds = builds
-        self._service = Service(runner, emit, self._cycle_ended)
+        self._service = Service(
+            runner, emit, self._cycle_ended, lambda number, ms: self._lanes.beside(builds.served(number, ms))
+        )
         self._base_images = base
         self._emit = emit
         self._outage = Outage(base.status, emit, lambda: self._service.serving)
@@ -57,6 +62,10 @@ class Controller:
         self._held: ChangeBatch | None = None
         self._wanted: AppRequest | None = None
         self._lanes = Lanes()
+        self._racing = Racing(
+            config.compare, emit, self._build_legacy, partial(builds.cancel, Target.LEGACY), self._is_busy
+        )
+        self._history = HistoryWishes(builds.recorder, emit)
         self.first_cycle: asyncio.Future[bool] | None = None
         """Set to whether the first build came into service."""
 
@@ -71,7 +80,7 @@ class Controller:
         self.base.tell_stale()
         await self._service.resume()
         await self._builds.show_comparison()
-        self._begin("first build of this session")
+        self._begin("first build of this session", Trigger.START)
         if not self.base.missing:
             self._start_base(self.base.go_on)
 
@@ -80,6 +89,7 @@ class Controller:
         self._lanes.stopped = True
         self._wanted = None
         self._outage.stop()
+        self._racing.give_up()
         self._builds.cancel_all()
         self.base.cancel()
         self._service.stop()
@@ -95,7 +105,7 @@ class Controller:
         self._emit(ev.ChangeDetected(batch.number, batch.paths, batch.saved_at, detect_ms))
         known = self._config_is_known(batch)
         decision = plan(batch.paths, self._situation(known=known))
-        request = AppRequest(f"saved {some_paths(batch.paths)}", batch)
+        request = AppRequest(f"saved {some_paths(batch.paths)}", batch, Trigger.SAVE)
         if not isinstance(decision, Plan):
             self._emit(ev.PlanMade(batch.number, None, "hold", decision.reason))
             if self._paused:
@@ -123,36 +133,30 @@ class Controller:
                 self._emit(ev.PlanMade(None, f"build {self._mode.target.value}", None, "asked for"))
                 self._begin("asked for")
             case intents.BaseBuildRequested(allow_major):
-                self._start_base(partial(self.base.renew, "asked for", allow_major=allow_major), busy=True)
+                self._start_base(
+                    partial(self.base.renew, "asked for", trigger=Trigger.ASKED, allow_major=allow_major), busy=True
+                )
             case intents.BasePullRequested():
                 self._start_base(partial(self.base.fetch, asked=True), busy=True)
             case intents.BaseUseRequested(version):
                 self._lanes.beside(self._change_base(self.wishes.use(version)))
             case intents.BaseRollbackRequested():
                 self._lanes.beside(self._change_base(self.wishes.roll_back()))
-            case intents.BasePublishRequested():
-                self._lanes.beside(self.wishes.publish())
-            case intents.BaseNewerRequested():
-                self._lanes.beside(self.wishes.ask_registry())
-            case intents.BaseVersionsRequested():
-                self._lanes.beside(self.wishes.list_versions())
-            case intents.BaseCompareRequested(before, after):
-                self._lanes.beside(self.wishes.compare(before, after))
-            case intents.BaseContentsRequested(version):
-                self._lanes.beside(self.wishes.read_contents(version))
-            case intents.BasePruneRequested():
-                self._lanes.beside(self.wishes.prune())
             case intents.ModeRequested(mode):
                 self._change_mode(mode)
             case intents.LegacyRaceRequested():
                 self._race_legacy()
             case intents.CancelRequested():
                 self._wanted = None
+                self._racing.give_up()
                 self._outage.give_up()
                 self._builds.cancel_all()
                 self.base.cancel()
             case intents.PauseRequested(paused):
                 self._pause(paused)
+            case _:
+                if (answer := self.wishes.answer(intent) or self._history.answer(intent)) is not None:
+                    self._lanes.beside(answer)
 
     async def build_one(self, target: Target, *, no_cache: bool = False) -> BuildOutcome:
         """One build outside the loop, recorded like any other; the base comes first where an app build lacks it.
@@ -162,7 +166,7 @@ class Controller:
         await self.base.look()
         reason = "asked for on the command line"
         if target is Target.BASE:
-            outcome = _outcome(await self.base.renew(reason, no_cache=no_cache))
+            outcome = (await self.base.renew(reason, trigger=Trigger.COMMAND, no_cache=no_cache)).outcome
         else:
             outcome = await self._build_on_base(target, reason, no_cache=no_cache)
         await self._builds.settle()
@@ -172,8 +176,8 @@ class Controller:
         if target is Target.APP:
             self.base.tell_stale()
             if self.base.missing and not (obtained := await self.base.obtain()).taken:
-                return _outcome(obtained)
-        return (await self._build(target, reason, no_cache=no_cache)).outcome
+                return obtained.outcome
+        return (await self._build(target, reason, trigger=Trigger.COMMAND, no_cache=no_cache)).outcome
 
     def container_exited(self, container: str) -> None:
         """A container of ours ended by itself."""
@@ -181,15 +185,16 @@ class Controller:
 
     # -- the lane of what is served -----------------------------------------------------------------------------------
 
-    def _begin(self, reason: str) -> None:
+    def _begin(self, reason: str, trigger: Trigger = Trigger.ASKED) -> None:
         """Wants what is served; the base first, where it is missing."""
         if self._mode is Mode.SPLIT and self.base.missing:
             self._start_base(self.base.obtain)
         else:
-            self._want(AppRequest(reason))
+            self._want(AppRequest(reason, trigger=trigger))
 
     def _want(self, request: AppRequest, *, cancels: bool = False) -> None:
         self._wanted = request.after(self._wanted)
+        self._racing.give_way()
         if cancels or request.batch is None:
             self._builds.cancel(self._mode.target)
         self._lanes.start(Target.APP, self._app_lane())
@@ -201,7 +206,7 @@ class Controller:
             if target is Target.LEGACY and self._lanes.is_busy(target):  # two builds of one image never overlap
                 self._builds.cancel(target)
                 await self._lanes.ended(target)
-            finished = await self._build(target, request.reason, request.batch)
+            finished = await self._build(target, request.reason, request.batch, trigger=request.trigger)
             cut_off = cut_off + 1 if finished.cut_off else 0
             if (stands_on := finished.outcome.base_id) and self.base.status and stands_on != self.base.status.image_id:
                 self._lanes.beside(self.base.look())  # somebody else has moved it
@@ -209,8 +214,11 @@ class Controller:
                 self._cycle_ended(False)
                 newer = self._take_wanted()
                 self._wanted = request if newer is None else newer.after(request)
-                await self._outage.is_over(_why(finished))
+                await self._outage.is_over(finished.why)
             elif finished.outcome.status is BuildStatus.OK and target is self._mode.target:
+                self._racing.built(finished, request.batch)
+                if self._config.compare.background and request.trigger is Trigger.SAVE and self._mode is Mode.SPLIT:
+                    self._race_legacy(asked=False)
                 await self._service.take_over(request.batch, finished)
             elif finished.outcome.status is BuildStatus.CANCELLED and (newer := self._take_wanted()) is not None:
                 self._wanted = newer.after(request)
@@ -220,7 +228,7 @@ class Controller:
                 return
             else:
                 if finished.cut_off:
-                    self._outage.tell_cut_off(f"build #{finished.number}", _why(finished))
+                    self._outage.tell_cut_off(f"build #{finished.number}", finished.why)
                 await self._service.keep()
                 self._cycle_ended(False)
 
@@ -244,23 +252,25 @@ class Controller:
         if mode is Mode.LEGACY and self._config.legacy is None:
             self._tell_no_legacy("to go back to")
         elif mode is not self._mode:
+            self._racing.give_up()
             self._builds.cancel(self._mode.target)
             self._mode = mode
             self._emit(ev.ModeChanged(mode))
-            self._begin(f"{mode.value} mode from now on")
+            self._begin(f"{mode.value} mode from now on", Trigger.MODE)
             if mode is Mode.SPLIT and not self.base.missing:
                 self._start_base(self.base.go_on)  # inputs may have changed meanwhile
 
     # -- the base's lane ----------------------------------------------------------------------------------------------
 
     def _new_base(self, reason: str) -> Callable[[], Awaitable[Renewal]]:
-        return self.base.obtain if self.base.missing else partial(self.base.renew, reason)
+        return self.base.obtain if self.base.missing else partial(self.base.renew, reason, trigger=Trigger.SAVE)
 
     def _start_base(self, work: Callable[[], Awaitable[Renewal | None]], *, busy: bool = False) -> None:
         """Starts work on the base unless there is some under way; `busy` tells the user of that."""
         if busy and self._lanes.is_busy(Target.BASE):
             self._emit(ev.ErrorOccurred("the base image is being worked on", "wait for it, or x cancels it"))
             return
+        self._racing.give_way()
         self._lanes.start(Target.BASE, self._base_lane(work))
 
     async def _base_lane(self, work: Callable[[], Awaitable[Renewal | None]]) -> None:
@@ -280,7 +290,7 @@ class Controller:
         if done.taken and self.base.stale_files and self.base.builds_at_once:
             await self._base_lane(partial(self.base.renew, f"saved {some_paths(self.base.stale_files)} meanwhile"))
         elif done.taken and self._mode is Mode.SPLIT and (was_missing or not self._base_images.pinned):
-            self._want(AppRequest("there is a new base image"))
+            self._want(AppRequest("there is a new base image", trigger=Trigger.BASE))
         elif self._wanted is not None and not (self._mode is Mode.SPLIT and self.base.missing):
             self._want(self._wanted)
         elif self.base.missing:
@@ -290,7 +300,7 @@ class Controller:
     async def _change_base(self, work: Awaitable[bool]) -> None:
         """After app builds were told to stand on another version: the app is built on it."""
         if await work and self._mode is Mode.SPLIT:
-            self._begin("app builds stand on another base image")
+            self._begin("app builds stand on another base image", Trigger.BASE)
 
     def _check_base_if_touched(self, batch: ChangeBatch) -> None:
         if self._base_images.files.isdisjoint(batch.paths):
@@ -304,20 +314,24 @@ class Controller:
 
     # -- the race -----------------------------------------------------------------------------------------------------
 
-    def _race_legacy(self) -> None:
+    def _race_legacy(self, *, asked: bool = True) -> None:
         if self._config.legacy is None:
             self._tell_no_legacy("to race against")
         elif self._mode is Mode.LEGACY:
             self._emit(ev.ErrorOccurred("there is nothing to race: every save builds the legacy image", "m goes back"))
-        elif Target.LEGACY in self._builds.running:
+        elif self._racing.ask(asked=asked):
+            self._lanes.start(Target.LEGACY, self._racing.run())
+        elif asked and self._racing.running:
             self._emit(ev.ErrorOccurred("the legacy build is still running", "x cancels it"))
-        else:
-            self._lanes.start(Target.LEGACY, self._legacy_lane())
 
-    async def _legacy_lane(self) -> None:
-        finished = await self._build(Target.LEGACY, "what the single image costs for the source as it is now")
+    async def _build_legacy(self, reason: str, trigger: Trigger) -> FinishedBuild:
+        finished = await self._build(Target.LEGACY, reason, trigger=trigger)
         if finished.cut_off:
-            self._outage.tell_cut_off(f"build #{finished.number}", _why(finished))
+            self._outage.tell_cut_off(f"build #{finished.number}", finished.why)
+        return finished
+
+    def _is_busy(self) -> bool:
+        return self._lanes.is_busy(Target.APP, Target.BASE) or self._service.swapping is not None
 
     def _tell_no_legacy(self, purpose: str) -> None:
         hint = 'add [legacy] dockerfile = "Dockerfile.legacy" to config.toml'
@@ -326,13 +340,20 @@ class Controller:
     # -- small things -------------------------------------------------------------------------------------------------
 
     async def _build(
-        self, target: Target, reason: str, batch: ChangeBatch | None = None, *, no_cache: bool = False
+        self,
+        target: Target,
+        reason: str,
+        batch: ChangeBatch | None = None,
+        *,
+        trigger: Trigger,
+        no_cache: bool = False,
     ) -> FinishedBuild:
         status, stands_on = self.base.status, ""
         if status is not None:
             stands_on = status.image_id if target is Target.APP else status.inputs_fingerprint
         return await self._builds.build(
             *(target, reason, batch),
+            trigger=trigger,
             no_cache=no_cache,
             stands_on=stands_on,
             serving=self._service.serving,
@@ -375,21 +396,3 @@ class Controller:
         if now.base.version != self._base_images.version:  # written by hand, or by a command elsewhere
             self._lanes.beside(self._change_base(self.wishes.adopt(now.base.version)))
         return True
-
-
-def _why(finished: FinishedBuild) -> str:
-    return finished.outcome.failure.message if finished.outcome.failure else "the container engine went away"
-
-
-def _outcome(renewal: Renewal) -> BuildOutcome:
-    """How a base came about, as a build: held is failed, however well it was built.
-
-    Raises:
-        EngineUnreachableError: If the engine went away outside any build, which nobody has told yet.
-    """
-    if renewal.cut_off and renewal.built is None:
-        raise EngineUnreachableError(renewal.cut_off, "see that the engine runs, then try again: it goes on from there")
-    built = renewal.built.outcome if renewal.built is not None else BuildOutcome(BuildStatus.OK, 0.0)
-    if renewal.taken or built.status is not BuildStatus.OK:
-        return built
-    return replace(built, status=BuildStatus.FAILED)

@@ -24,10 +24,10 @@ class Lanes:
             return
         self._lanes[target] = asyncio.create_task(work)
 
-    def is_busy(self, target: Target) -> bool:
-        """Whether a target's lane is under way."""
-        lane = self._lanes.get(target)
-        return lane is not None and not lane.done()
+    def is_busy(self, *targets: Target) -> bool:
+        """Whether the lane of any of these targets is under way."""
+        lanes = map(self._lanes.get, targets)
+        return any(lane is not None and not lane.done() for lane in lanes)
 
     async def ended(self, target: Target) -> None:
         """Waits for a target's lane, if it is under way."""

@@ -10,7 +10,17 @@ from console.base.checks import CheckFailure
 from console.base.versions import BaseImage
 from console.base_values import BaseContents, BaseDiff, BaseStatus, BaseVersion, HeldBase, Transfer
 from console.events import Event
-from console.measurements import Comparison, Sample, Usual
+from console.measurements import (
+    BuildQuery,
+    Comparison,
+    Findings,
+    Layer,
+    ListedBuild,
+    Recorded,
+    Sample,
+    Trend,
+    Usual,
+)
 from console.model import BuildNumber, BuildOutcome, Target
 from console.run.swap import SwapResult
 
@@ -26,6 +36,13 @@ class ImageBuilder(Protocol):
 
         Raises:
             SplitdeckError: If the build could not begin: unreadable Dockerfile or context, engine away.
+        """
+
+    async def layers(self, image_id: str, base_id: str) -> tuple[tuple[Layer, ...], int]:
+        """The layers of an image, and how many of them are its base's; none where that cannot be told.
+
+        Raises:
+            SplitdeckError: If the engine does not tell.
         """
 
     def reads(self, target: Target, path: str) -> bool:
@@ -160,21 +177,22 @@ class BaseImages(Protocol):
 
 
 class Recorder(Protocol):
-    """Keeps measured builds."""
+    """Keeps measured builds and says what they come to. Whatever fails is a `SplitdeckError`."""
 
-    async def record(self, sample: Sample) -> Comparison | None:
-        """Keeps a sample, after deciding its scenario; gives the comparison as it is then.
+    async def record(self, sample: Sample) -> Recorded:
+        """Keeps a build; its scenario is found out here."""
 
-        Raises:
-            SplitdeckError: If it cannot be kept.
-        """
+    async def served(self, number: int, save_to_ready_ms: float) -> None:
+        """Adds to a kept build how long it took from the save until its image served."""
 
-    async def comparison(self) -> Comparison:
-        """Legacy against split as measured so far."""
+    async def comparison(self) -> tuple[Comparison, Findings]:
+        """What was measured so far."""
+
+    async def builds(self, query: BuildQuery) -> tuple[int, tuple[ListedBuild, ...], tuple[Trend, ...]]:
+        """How many builds there are of the kind asked for, those wanted, and what the tracks took over time."""
+
+    async def build(self, number: int) -> Sample | None:
+        """One build with its steps."""
 
     async def usual(self, target: Target, *, no_cache: bool) -> Usual | None:
-        """What a build of a target that begins now usually takes; None where none like it was measured.
-
-        Raises:
-            SplitdeckError: If that cannot be read.
-        """
+        """What a build that begins now usually takes; None where none like it was measured."""

@@ -11,7 +11,7 @@ from console.format import short_id
 from console.loop.builds import FinishedBuild
 from console.loop.guard import guarded
 from console.loop.ports import AppRunner, Emit
-from console.model import ChangeBatch
+from console.model import BuildNumber, ChangeBatch
 from console.run.swap import SwapResult, SwapStatus
 
 _PROVEN_AFTER_S = 10.0
@@ -25,12 +25,20 @@ class Service:
         runner: Does the swapping.
         emit: Where events go.
         ended: Told after each try whether the new image serves.
+        served: Told of a build that serves, how many milliseconds after its save.
     """
 
-    def __init__(self, runner: AppRunner, emit: Emit, ended: Callable[[bool], None]) -> None:
+    def __init__(
+        self,
+        runner: AppRunner,
+        emit: Emit,
+        ended: Callable[[bool], None],
+        served: Callable[[BuildNumber, float], None],
+    ) -> None:
         self._runner = runner
         self._emit = emit
         self._ended = ended
+        self._served = served
         self._swap: asyncio.Task[None] | None = None
         self._swapping_in = ""
         """Image ID that the last swap began to bring in."""
@@ -132,13 +140,15 @@ class Service:
         context_ms = outcome.context.duration_ms if outcome.context else 0.0
         until_built_ms = (finished.ended_at - batch.closed_at) * 1000
         detect_ms = (batch.closed_at - batch.saved_at) * 1000
+        save_to_ready_ms = detect_ms + until_built_ms + served.swap_ms + served.ready_ms
+        self._served(finished.number, save_to_ready_ms)
         self._good = ev.ContainerReady(
             container,
             build,
             batch.number,
             served.address,
             batch.saved_at,
-            save_to_ready_ms=detect_ms + until_built_ms + served.swap_ms + served.ready_ms,
+            save_to_ready_ms=save_to_ready_ms,
             detect_ms=detect_ms,
             wait_ms=max(0.0, until_built_ms - context_ms - outcome.duration_ms),
             context_ms=context_ms,

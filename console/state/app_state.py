@@ -9,7 +9,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from console.base_values import BaseContents, BaseDiff, BaseStatus, BaseVersion, Transfer
-from console.measurements import Comparison, Usual
+from console.measurements import (
+    BuildQuery,
+    Comparison,
+    Findings,
+    ListedBuild,
+    Race,
+    RaceResult,
+    Sample,
+    Trend,
+    Usual,
+)
 from console.model import (
     BatchNumber,
     BuilderInfo,
@@ -145,6 +155,24 @@ class BasesView:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class HistoryView:
+    """What the user asked the history."""
+
+    query: BuildQuery = field(default_factory=BuildQuery)
+    """Which question the list answers."""
+    total: int = 0
+    builds: tuple[ListedBuild, ...] | None = None
+    """None until somebody looked."""
+    trends: tuple[Trend, ...] = ()
+    details: tuple[Sample, ...] = ()
+    """Builds with their steps, newest last asked for."""
+
+    def detail(self, number: int) -> Sample | None:
+        """A build with its steps, if somebody asked for it lately."""
+        return next((sample for sample in reversed(self.details) if sample.number == number), None)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Notice:
     """An error or a remark for the user."""
 
@@ -179,6 +207,12 @@ class AppState:
     saves: tuple[tuple[BatchNumber, float], ...] = ()
     """Batches and when they were saved, newest last, the last fifty."""
     comparison: Comparison | None = None
+    findings: Findings = field(default_factory=Findings)
+    race: Race | None = None
+    """The one that waits or runs."""
+    raced: RaceResult | None = None
+    """How the last one ended; None once a newer save has made it stale."""
+    history: HistoryView = field(default_factory=HistoryView)
     last_timing: Timing | None = None
     notices: tuple[Notice, ...] = ()
     """Newest last, the last fifty."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from console import events as ev
 from console.model import BuildStatus, BuildWarning, Step, StepKind, Target
-from console.state import base_events
+from console.state import base_events, comparison_events
 from console.state.app_state import AppState, BuildView, PipelineView, WatchView
 from console.state.container_events import (
     container_exited,
@@ -192,10 +192,6 @@ def _build_finished(state: AppState, event: ev.BuildFinished, at: float) -> AppS
     return state
 
 
-def _comparison_updated(state: AppState, event: ev.ComparisonUpdated, at: float) -> AppState:
-    return replace(state, comparison=event.comparison)
-
-
 def _with_build(state: AppState, view: BuildView) -> AppState:
     changed: dict[str, Any] = {_FIELD_OF[view.target]: view}
     return replace(state, **changed)
@@ -232,5 +228,9 @@ _HANDLERS: dict[type[ev.Event], Callable[[AppState, Any, float], AppState]] = {
     ev.BaseTransferred: base_events.base_transferred,
     ev.BasePruned: base_events.base_pruned,
     ev.ModeChanged: base_events.mode_changed,
-    ev.ComparisonUpdated: _comparison_updated,
+    ev.ComparisonUpdated: comparison_events.comparison_updated,
+    ev.RaceStarted: comparison_events.race_started,
+    ev.RaceFinished: comparison_events.race_finished,
+    ev.HistoryListed: comparison_events.history_listed,
+    ev.HistoryBuildRead: comparison_events.history_build_read,
 }

@@ -27,7 +27,7 @@ from console.model import BuildStatus, Clock, ContainerStatus, Mode, SystemClock
 from console.state.app_state import AppState
 from console.state.store import Store
 from console.ui import theme as own_theme
-from console.ui.commands import BASE_KEYS, KEYS, LOG_KEYS, ConsoleCommands
+from console.ui.commands import BASE_KEYS, HISTORY_KEYS, KEYS, LOG_KEYS, ConsoleCommands
 from console.ui.questions import mode_question
 from console.ui.screens.dashboard import Dashboard
 from console.ui.terminal import LastingDriver
@@ -81,7 +81,7 @@ class ConsoleApp(App[None]):
         self.register_theme(own_theme.THEME)
         self._refused_theme = "" if theme in self.available_themes else theme
         self.theme = own_theme.NAME if self._refused_theme else theme
-        known = {command.id for command in (*KEYS, *LOG_KEYS, *BASE_KEYS)}
+        known = {command.id for command in (*KEYS, *LOG_KEYS, *BASE_KEYS, *HISTORY_KEYS)}
         self._refused_keys = sorted(set(keys or ()) - known)
         self.set_keymap({name: key for name, key in (keys or {}).items() if name in known})
         self.add_mode("dashboard", lambda: Dashboard(store, clock, can_race=can_race))
@@ -119,6 +119,11 @@ class ConsoleApp(App[None]):
 
         self.push_screen(BaseScreen(self._store, self._clock, self._dispatch, remote=self._remote))
 
+    def action_history(self) -> None:
+        from console.ui.screens.history import HistoryScreen
+
+        self.push_screen(HistoryScreen(self._store, self._clock, self._dispatch))
+
     def action_change_mode(self) -> None:
         from console.ui.screens.confirm import ConfirmScreen
 
@@ -132,7 +137,8 @@ class ConsoleApp(App[None]):
 
     def action_cancel_build(self) -> None:
         builds = map(self._store.state.build_of, Target)
-        if any(build is not None and build.status is BuildStatus.RUNNING for build in builds):
+        running = any(build is not None and build.status is BuildStatus.RUNNING for build in builds)
+        if running or self._store.state.race is not None:
             self._dispatch(CancelRequested())
         else:
             self.notify("Nothing is being built.", markup=False, timeout=2)

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
+import sqlite3
 import subprocess
+import tarfile
+import time
 from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 
 from console.engine import Engine
+from console.measurements import PullSample
 from console.model import LABEL_BASE, OCI_REVISION, OCI_VERSION
 from tests.engines.registry import started_registry
 from tests.integration.bases import Bases
@@ -161,6 +169,14 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield f"127.0.0.1:{port}"
 
 
+def pulls(bases: Bases) -> list[PullSample]:
+    """The pulls that the project's history has."""
+    [path] = Path(bases.project.environment["SPLITDECK_STATE_DIR"]).glob("*.db")
+    names = ", ".join(item.name for item in fields(PullSample))
+    with closing(sqlite3.connect(path)) as file:
+        return [PullSample(*row) for row in file.execute(f"SELECT {names} FROM pull ORDER BY started_at")]
+
+
 def test_a_base_is_published_and_pulled_elsewhere(bases: Bases, registry: str) -> None:
     remote = f"{registry}/{bases.image}"
     bases.configure(f'repository = "{remote}"')
@@ -178,6 +194,35 @@ def test_a_base_is_published_and_pulled_elsewhere(bases: Bases, registry: str) -
     assert (status["digest"], status["stale_files"], status["version"]) == (digest, [], first)
     bases.run("pull")
     assert bases.dated() == [first]
+    [pull] = pulls(bases)
+    assert pull.reference == f"{remote}@{digest}"
+    assert pull.duration_ms > 0
+    assert pull.engine.startswith("docker")
+    assert not pull.whole, "the engine has the layers of the image that the base is built from"
+
+
+def test_what_fetching_the_whole_base_takes_is_measured(bases: Bases, registry: str) -> None:
+    remote = f"{registry}/{bases.image}"
+    bases.configure(f'repository = "{remote}"')
+    content = os.urandom(2_000_000)
+    with io.BytesIO() as packed:
+        with tarfile.open(fileobj=packed, mode="w") as tar:
+            entry = tarfile.TarInfo("content")
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+        bases.client.import_image_from_data(packed.getvalue(), repository=remote, tag="latest")
+    image_id = bases.client.inspect_image(f"{remote}:latest")["Id"]
+    bases.client.push(remote, tag="latest")
+    bases.client.remove_image(image_id, force=True)
+
+    bases.run("pull")
+    assert bases.tags()["latest"] == image_id
+    [pull] = pulls(bases)
+    assert pull.whole
+    assert pull.fetched_bytes > len(content) * 0.9
+    assert 0 < pull.started_at < time.time()
+    bases.run("pull")
+    assert len(pulls(bases)) == 1, "it was there already, so nothing was pulled"
 
 
 def test_a_missing_base_is_pulled_before_it_is_built(bases: Bases, registry: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,33 @@ def test_a_reader_that_goes_away_ends_the_program_without_a_word(project: Projec
     assert json.loads(result.stdout)["event"] == "session.started"
     assert result.stderr == ""
     assert result.returncode == 130
+
+
+@pytest.mark.parametrize("command", [["build", "app"], ["base", "build", "--force"]])
+def test_an_interrupted_build_is_told_and_kept_as_cancelled(project: Project, command: list[str]) -> None:
+    assert project.once("build", "base").returncode == 0
+    target = "app" if command[0] == "build" else "base"
+    dockerfile = project.folder / f"{target}.Dockerfile"
+    project.write(dockerfile.name, f"{dockerfile.read_text()}\nRUN echo began && sleep 60.{project.port}\n")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "console", *command, "--json"],
+        cwd=project.folder,
+        env={**os.environ, **project.environment, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    for line in process.stdout:
+        event = json.loads(line)
+        if event["event"] == "build.log" and event["text"] == "began":
+            break
+    process.send_signal(signal.SIGINT)
+    out, told = process.communicate(timeout=30)
+    assert process.returncode == 130, told
+    finished = [event for event in map(json.loads, out.splitlines()) if event["event"] == "build.finished"]
+    assert [event["status"] for event in finished] == ["cancelled"]
+    listed = project.once("history", "--json", "-n", "1")
+    (build,) = json.loads(listed.stdout)["builds"]
+    assert (build["target"], build["status"], build["trigger"]) == (target, "cancelled", "command")
+    assert build["duration_ms"] == pytest.approx(finished[0]["duration_ms"], abs=0.001)

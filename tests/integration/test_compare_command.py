@@ -19,7 +19,7 @@ import pytest
 from console.engine import Engine, connect
 from console.errors import ExitCode
 from console.history.records import History, history_path
-from console.measurements import Sample
+from console.measurements import Sample, Trigger
 from console.model import LABEL_PROJECT, BuildStatus, Scenario, Target
 from tests.engines.engines import ensure
 from tests.integration.conftest import DEADLINE_S, ROOT_IMAGE, Project, made_project
@@ -66,6 +66,12 @@ def images(client: Any, project: Project) -> dict[str, list[str]]:
     return {row["Id"]: row["RepoTags"] or [] for row in rows}
 
 
+def depend_on_a_list(project: Project) -> None:
+    """Gives the project a list of dependencies that its base is built from; the legacy Dockerfile copies everything."""
+    project.write("requirements.txt", "# none yet\n")
+    project.write("base.Dockerfile", f"FROM {ROOT_IMAGE}\nCOPY requirements.txt /\nRUN echo {project.name} > /base\n")
+
+
 def kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> list[Sample]:
     """The history of the project."""
     monkeypatch.setenv("SPLITDECK_STATE_DIR", project.environment["SPLITDECK_STATE_DIR"])
@@ -95,9 +101,18 @@ def test_all_scenarios_measured_kept_and_cleared_away(
     for each in report["scenarios"]:
         assert (each["legacy"]["n"], each["split"]["n"], each["notes"]) == (2, 2, []), each
         assert each["speedup"] == pytest.approx(each["legacy"]["median_ms"] / each["split"]["median_ms"])
+        assert each["verdict"]["sentence"]
     change, same, cold = report["scenarios"]
     assert (cold["base"]["n"], change["base"], same["base"]) == (2, None, None)
     assert (cold["edited"], change["edited"], same["edited"]) == (None, "app.py", None)
+
+    targets = {each["target"]: each["measured"] for each in report["targets"]}
+    assert len(targets) == 4
+    assert "not measured" not in targets.values()
+    assert (report["pull"], report["no_pull"]) == (None, "there is no [base] repository to pull it from")
+    weights = report["images"]
+    assert weights["app_bytes"] - weights["base_bytes"] < 10_000, "one small file"
+    assert weights["app_pull_bytes"] < 10_000 < weights["base_bytes"] <= weights["legacy_bytes"]
 
     assert everything(project.folder) == files
     assert images(client, project) == before, "no image of the comparison is left, and no other has moved"
@@ -109,7 +124,8 @@ def test_all_scenarios_measured_kept_and_cleared_away(
     expected = {(target, scenario): 2 for target in (Target.LEGACY, Target.APP) for scenario in Scenario}
     expected |= {(Target.BASE, Scenario.COLD): 2}
     assert counted == {key: n for key, n in expected.items() if key[1] is not Scenario.DEPS_CHANGE}
-    assert not any(sample.alongside for sample in samples)
+    assert not any(sample.disturbed for sample in samples)
+    assert {sample.trigger for sample in samples} == {Trigger.COMPARE}
     own = {sample.target: sample.context_digest for sample in history[:3]}
     unedited = [sample for sample in samples if sample.scenario is not Scenario.CODE_CHANGE]
     assert {(s.target, s.context_digest) for s in unedited} == set(own.items()), "the source as it is, byte for byte"
@@ -117,27 +133,98 @@ def test_all_scenarios_measured_kept_and_cleared_away(
     assert change["split"]["times_ms"] == app
 
 
-def test_each_code_change_is_one_that_no_cache_has(project: Project, temporary: Path) -> None:
+def test_a_change_of_dependencies_is_a_base_of_its_own_and_the_app_on_it(
+    project: Project, client: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    depend_on_a_list(project)
+    for target in ("base", "app", "legacy"):
+        assert project.once("build", target).returncode == 0
+    files, before = everything(project.folder), images(client, project)
+    limits = ["--budget", "app.deps-change.p50<1h", "--budget", "split.deps-change.p50<1ms"]
+
+    asked = ("compare", "--scenario", "deps-change", "--runs", "2", "--format", "json")
+    done = project.once(*asked, *limits, TMPDIR=str(temporary))
+
+    assert done.returncode == ExitCode.FAILED, done.stderr
+    assert "budget missed: split.deps-change.p50<1ms: it is " in done.stderr
+    assert "app.deps-change.p50<1h" not in done.stderr
+    (change,) = json.loads(done.stdout)["scenarios"]
+    assert (change["edited"], change["notes"]) == ("requirements.txt", [])
+    assert everything(project.folder) == files
+    assert images(client, project) == before, "no image of the comparison is left, and no other has moved"
+    assert list(temporary.iterdir()) == []
+
+    samples = [sample for sample in kept(project, monkeypatch) if "deps-change, " in sample.reason]
+    made = {
+        target: [one for one in samples if one.target is target and one.scenario is Scenario.DEPS_CHANGE][-2:]
+        for target in Target
+    }
+    assert [base.image_id for base in made[Target.BASE]] == [app.base_id for app in made[Target.APP]]
+    pairs = zip(made[Target.BASE], made[Target.APP], strict=True)
+    assert change["split"]["times_ms"] == [base.duration_ms + app.duration_ms for base, app in pairs]
+    for figure, target in (("legacy", Target.LEGACY), ("base", Target.BASE), ("app", Target.APP)):
+        assert change[figure]["times_ms"] == [sample.duration_ms for sample in made[target]]
+    assert not any(base.image_id in before for base in made[Target.BASE])
+
+    project.edit("two")
+    for target in ("legacy", "app"):
+        assert project.once("build", target).returncode == 0
+    own = [sample.scenario for sample in kept(project, monkeypatch)[-2:]]
+    assert own == [Scenario.CODE_CHANGE] * 2, "the user has changed no dependency"
+
+
+def test_each_change_is_one_that_no_cache_has(project: Project, temporary: Path) -> None:
+    depend_on_a_list(project)
     assert project.once("build", "base").returncode == 0
     for _ in range(2):
-        done = project.once("compare", "--scenario", "code-change", "--runs", "1", "--format", "json")
+        asked = ("--scenario", "code-change", "--scenario", "deps-change", "--runs", "1", "--format", "json")
+        done = project.once("compare", *asked)
         assert done.returncode == 0, done.stderr
-        (change,) = json.loads(done.stdout)["scenarios"]
-        assert (change["legacy"]["n"], change["split"]["n"]) == (1, 1), change["notes"]
+        for change in json.loads(done.stdout)["scenarios"]:
+            assert (change["legacy"]["n"], change["split"]["n"]) == (1, 1), change["notes"]
 
 
 def test_other_engines_are_measured_and_left_as_they_were(elsewhere: Project, temporary: Path) -> None:
+    depend_on_a_list(elsewhere)
     assert elsewhere.once("build", "base").returncode == 0
     client = connect().client()
     try:
         before = images(client, elsewhere)
-        done = elsewhere.once("compare", "--scenario", "code-change", "--runs", "1", "--format", "json")
+        asked = ("--scenario", "code-change", "--scenario", "deps-change", "--runs", "2", "--format", "json")
+        done = elsewhere.once("compare", *asked)
         assert done.returncode == 0, done.stderr
-        (change,) = json.loads(done.stdout)["scenarios"]
-        assert (change["legacy"]["n"], change["split"]["n"], change["notes"]) == (1, 1, [])
+        for change in json.loads(done.stdout)["scenarios"]:
+            assert (change["legacy"]["n"], change["split"]["n"], change["notes"]) == (2, 2, [])
         assert images(client, elsewhere) == before
     finally:
         client.close()
+
+
+def test_without_a_list_that_both_read_no_change_of_dependencies_begins(
+    project: Project, client: Any, temporary: Path
+) -> None:
+    assert project.once("build", "base").returncode == 0
+    before = images(client, project)
+    done = project.once("compare", "--scenario", "deps-change", "--runs", "1", TMPDIR=str(temporary))
+    assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
+    assert "a change of dependencies cannot be measured: no file that the base is built from is a list" in done.stderr
+    assert "requirements.txt" in done.stderr
+    assert images(client, project) == before
+    assert list(temporary.iterdir()) == []
+
+
+def test_no_image_loses_its_name_to_the_base_that_is_built_here(project: Project, client: Any) -> None:
+    depend_on_a_list(project)
+    assert project.once("build", "base").returncode == 0
+    theirs = f"{project.name}-base-compare"
+    client.tag(ROOT_IMAGE, theirs, "candidate")
+    try:
+        done = project.once("compare", "--scenario", "deps-change", "--runs", "1")
+        assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
+        assert f"there is an image {theirs}:candidate that was not built for {project.name}" in done.stderr
+        assert client.inspect_image(f"{theirs}:candidate")["Id"] == client.inspect_image(ROOT_IMAGE)["Id"]
+    finally:
+        client.remove_image(f"{theirs}:candidate")
 
 
 def test_without_a_base_nothing_is_built(project: Project, client: Any, temporary: Path) -> None:
@@ -145,8 +232,15 @@ def test_without_a_base_nothing_is_built(project: Project, client: Any, temporar
     assert (done.returncode, done.stdout) == (ExitCode.FAILED, "")
     assert f"there is no base image {project.name}-base:latest" in done.stderr
     assert "splitdeck build base" in done.stderr
+    assert "base pull" not in done.stderr
     assert images(client, project) == {}
     assert list(temporary.iterdir()) == []
+
+
+def test_a_base_that_is_published_can_be_pulled_first(project: Project) -> None:
+    done = project.once("compare", "--runs", "1", SPLITDECK_BASE_REPOSITORY="registry.example/team/base")
+    assert done.returncode == ExitCode.FAILED
+    assert "take it from registry.example/team/base first: `splitdeck base pull`, which is measured" in done.stderr
 
 
 def test_a_build_that_fails_ends_it_with_the_steps_last_words(
@@ -165,16 +259,56 @@ def test_a_build_that_fails_ends_it_with_the_steps_last_words(
     assert [sample.status for sample in kept(project, monkeypatch)] == [BuildStatus.OK, BuildStatus.FAILED]
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("scenario", "sent"),
+    [("code-change", signal.SIGINT), ("code-change", signal.SIGTERM), ("deps-change", signal.SIGINT)],
+)
 def test_interrupted_it_ends_its_build_and_leaves_nothing(
-    project: Project, client: Any, temporary: Path, monkeypatch: pytest.MonkeyPatch, sent: signal.Signals
+    project: Project,
+    client: Any,
+    temporary: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scenario: str,
+    sent: signal.Signals,
 ) -> None:
+    before = with_a_base(project, client)
+    step = interrupt(project, temporary, scenario, sent)
+    assert images(client, project) == before
+    assert not running(step)
+    assert kept(project, monkeypatch)[-1].status is BuildStatus.CANCELLED
+
+
+def test_interrupted_on_other_engines_it_leaves_nothing_that_the_next_one_does_not_clear_away(
+    elsewhere: Project, temporary: Path
+) -> None:
+    client = connect().client()
+    try:
+        before = with_a_base(elsewhere, client)
+        step = interrupt(elsewhere, temporary, "deps-change", signal.SIGINT)
+        for process in running(step):  # Podman goes on with the step, and keeps what it stands on
+            os.kill(process, signal.SIGKILL)
+        elsewhere.write("app.Dockerfile", "ARG BASE_IMAGE\nFROM ${BASE_IMAGE}\nCOPY app.py /app/\n")
+        done = elsewhere.once("compare", "--scenario", "no-change", "--runs", "1")
+        assert done.returncode == 0, done.stderr
+        assert images(client, elsewhere) == before
+    finally:
+        client.close()
+
+
+def with_a_base(project: Project, client: Any) -> dict[str, list[str]]:
+    """Builds the base; gives the images that there are then."""
+    depend_on_a_list(project)
     assert project.once("build", "base").returncode == 0
+    return images(client, project)
+
+
+def interrupt(project: Project, temporary: Path, scenario: str, sent: signal.Signals) -> str:
+    """Interrupts a comparison while a step of its app build runs, which is returned; no file is left or changed."""
     step = f"sleep 60{project.port}"
     project.write("app.Dockerfile", f"ARG BASE_IMAGE\nFROM ${{BASE_IMAGE}}\nCOPY app.py /app/\nRUN {step}\n")
-    files, before = everything(project.folder), images(client, project)
+    files = everything(project.folder)
     process = subprocess.Popen(
-        [sys.executable, "-m", "console", "compare", "--scenario", "code-change", "--runs", "1"],
+        [sys.executable, "-m", "console", "compare", "--scenario", scenario, "--runs", "1"],
         cwd=project.folder,
         env={
             **os.environ,
@@ -187,9 +321,9 @@ def test_interrupted_it_ends_its_build_and_leaves_nothing(
         text=True,
     )
     deadline = time.monotonic() + DEADLINE_S / 2
-    while not runs(step) and time.monotonic() < deadline:
+    while not running(step) and time.monotonic() < deadline:
         assert process.poll() is None, process.communicate()
-    assert runs(step)
+    assert running(step)
     assert list(temporary.iterdir()) != []
 
     process.send_signal(sent)
@@ -197,19 +331,18 @@ def test_interrupted_it_ends_its_build_and_leaves_nothing(
 
     assert (process.returncode, out) == (ExitCode.INTERRUPTED, ""), told
     assert everything(project.folder) == files
-    assert images(client, project) == before
     assert list(temporary.iterdir()) == []
-    assert not runs(step)
-    assert kept(project, monkeypatch)[-1].status is BuildStatus.CANCELLED
+    return step
 
 
-def runs(command: str) -> bool:
-    """Whether a process of that command runs on this machine."""
+def running(command: str) -> list[int]:
+    """The processes of a command on this machine."""
+    found = []
     for entry in Path("/proc").iterdir():
         try:
             words = (entry / "cmdline").read_bytes().decode().split("\0")
         except (OSError, UnicodeDecodeError):
             continue
         if words[:-1] == command.split():
-            return True
-    return False
+            found.append(int(entry.name))
+    return found

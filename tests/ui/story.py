@@ -21,7 +21,20 @@ from console.base_values import (
     TransferLayer,
     TransferStatus,
 )
-from console.measurements import Comparison, StageTime, TargetCheck, TrackSummary
+from console.measurements import (
+    Comparison,
+    Findings,
+    ImageBytes,
+    Ledger,
+    Period,
+    Race,
+    RacePhase,
+    RaceResult,
+    StageTime,
+    TargetCheck,
+    TrackSummary,
+    Verdict,
+)
 from console.model import (
     BuilderInfo,
     BuildStatus,
@@ -126,6 +139,30 @@ LEGACY_STEPS = (
     ("[10/10] RUN useradd --create-home app", 0.4, "Other"),
 )
 
+RACED = ("src/codesearch/server.py", "src/codesearch/index.py")
+VERDICT = Verdict(
+    Scenario.CODE_CHANGE,
+    "A code change takes 349 ms in place of 2 m 03 s (×354): COPY . . (Dockerfile.legacy:9) makes 2 install steps "
+    "after it run again, 83.3 s.",
+    ("Dockerfile.legacy:9 copies the code above 2 install steps: below line 12 they would be kept, 83.3 s now.",),
+)
+FINDINGS = Findings(
+    targets=(
+        TargetCheck("app build < 60 s", "349 ms", met=True),
+        TargetCheck("reduction ≥ 80 %", "99.7 %", met=True),
+        TargetCheck("iteration ≥ 5×", "×354", met=True),
+        TargetCheck("CI pipeline −70 %", "not measured", met=None),
+    ),
+    ledger=Ledger(
+        today=Period(20, 2_460_000.0, base_builds=4, base_ms=361_000.0),
+        week=Period(61, 7_503_000.0, 3, 9, 828_000.0),
+        in_all=Period(143, 17_600_000.0, 3, 21, 1_932_000.0),
+        base_build_ms=92_000.0,
+        gain_ms=123_051.0,
+    ),
+    images=ImageBytes(1_912_000_000, 1_913_200_000, 2_840_000_000, 4_100, 2_300_000_000),
+)
+
 
 @dataclass
 class StoryClock:
@@ -225,7 +262,7 @@ class _Teller:
             *(f"GET /search?q=parser+{number} \x1b[32m200\x1b[0m {3 + number % 9} ms" for number in range(40))
         )
         saved = self._at + 60
-        self._tell(ev.ChangeDetected(42, ("src/codesearch/server.py", "src/codesearch/index.py"), saved, 31.0), 60.031)
+        self._tell(ev.ChangeDetected(42, RACED, saved, 31.0), 60.031)
         self._tell(ev.PlanMade(42, "app", None, "src/codesearch/server.py goes into the app image"), 0.001)
         self._tell(ev.BuildStarted(42, Target.APP, Track.SPLIT, "codesearch:dev", "save #42", 42), 0.001)
         self._context(42, 0.004)
@@ -282,8 +319,10 @@ class _Teller:
         )
 
     def racing(self) -> None:
+        self._tell(ev.RaceStarted(Race(RacePhase.WAITING, RACED, why="what is being built goes first")), 30.0)
+        self._tell(ev.RaceStarted(Race(RacePhase.RUNNING, RACED, split_ms=118.0)))
         self._race_started = self._tell(
-            ev.BuildStarted(44, Target.LEGACY, Track.LEGACY, "codesearch:legacy", "raced by hand"), 30.0
+            ev.BuildStarted(44, Target.LEGACY, Track.LEGACY, "codesearch:legacy", "raced by hand")
         )
         self._tell(ev.ContextSent(44, ContextSummary(231, 1_900_000, "c0ffee", 31.0)), 0.031)
         self._tell(ev.StepUpdated(44, step("[internal] load build definition", StepStatus.DONE, 9, at=self._at)), 0.01)
@@ -328,7 +367,8 @@ class _Teller:
                 2_840_000_000,
             )
         )
-        self._tell(ev.ComparisonUpdated(self._comparison()), 0.2)
+        self._tell(ev.ComparisonUpdated(self._comparison(), FINDINGS), 0.2)
+        self._tell(ev.RaceFinished(RaceResult(took, 118.0, Scenario.CODE_CHANGE, paths=RACED)))
 
     def rolled_back(self) -> None:
         saved = self._at + 90
@@ -457,11 +497,6 @@ class _Teller:
                 StageTime("Code copy", 150.0, 61.0),
                 StageTime("Other", 22_850.0, 288.0),
             ),
-            (
-                TargetCheck("app build < 60 s", "0.35 s", met=True),
-                TargetCheck("reduction ≥ 80 %", "99.7 %", met=True),
-                TargetCheck("iteration ≥ 5×", "×353", met=True),
-            ),
-            saved_today_ms=2_460_000.0,
-            base_cost_today_ms=361_000.0,
+            interval=(341.0, 371.0),
+            verdict=VERDICT,
         )

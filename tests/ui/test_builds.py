@@ -300,30 +300,6 @@ async def test_what_travelled_is_in_the_pipeline(console: Console, size: tuple[i
         assert words in session.text("#pipeline")
 
 
-async def test_a_day_that_cost_more_than_it_saved_says_so(console: Console) -> None:
-    one = TrackSummary(1, 500.0, 500.0, 500.0, START)
-    async with console() as session:
-        await session.tell(
-            ev.ComparisonUpdated(Comparison(Scenario.COLD, one, one, saved_today_ms=-6_927.0, base_cost_today_ms=1.0))
-        )
-        assert "lost 6.93 s · base cost 1 ms" in session.text("#compare")
-
-
-async def test_rows_without_a_figure_are_left_out_of_the_comparison(console: Console) -> None:
-    stages = (
-        StageTime("System packages", 0.0, 0.0),
-        StageTime("Python deps", 0.2, None, in_base=True),
-        StageTime("Models", None, 30.0, in_base=True),
-        StageTime("Code copy", 0.0, 7.0),
-        StageTime("Other", 500.0, 0.0),
-    )
-    one = TrackSummary(1, 500.0, 500.0, 500.0, START)
-    async with console() as session:
-        await session.tell(ev.ComparisonUpdated(Comparison(Scenario.CODE_CHANGE, one, one, stages)))
-        shown = session.text("#compare")
-        assert [stage.stage in shown for stage in stages] == [False, False, True, True, True]
-
-
 async def test_without_a_legacy_dockerfile_nobody_is_asked_to_race(console: Console) -> None:
     async with console(can_race=False) as session:
         await session.play("served")

@@ -12,7 +12,7 @@ import pytest
 from console import events as ev
 from console.history.records import HistoryError
 from console.loop.builds import Builds, FinishedBuild, Identity
-from console.measurements import Usual
+from console.measurements import Trigger, Usual
 from console.model import BuildOutcome, Cause, CauseKind, Step, StepKind, StepStatus, Target
 from tests.fakes import Events, FakeBuilder, FakeClock, FakeRecorder, failed, make_project, ok
 
@@ -42,7 +42,9 @@ class Bench:
 
     async def build(self, outcome: BuildOutcome, *, no_cache: bool = False) -> FinishedBuild:
         building = asyncio.create_task(
-            self.builds.build(Target.APP, "asked for", None, no_cache=no_cache, stands_on="", serving=False)
+            self.builds.build(
+                Target.APP, "asked for", None, trigger=Trigger.ASKED, no_cache=no_cache, stands_on="", serving=False
+            )
         )
         for _ in range(20):
             await asyncio.sleep(0)

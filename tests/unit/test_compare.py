@@ -7,8 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.config import TargetsConfig
-from console.history.compare import NOT_MEASURED, compare
+from console.history.compare import compare
 from console.history.stages import CODE, MODELS, OTHER, PLAN_ROWS, PYTHON, SYSTEM, StageRules
 from console.measurements import Comparison, Sample, StageTime
 from console.model import BuildStatus, Scenario, Step, StepKind, StepStatus, Target
@@ -42,8 +41,11 @@ def app(at: float, *parts: tuple[str, float], rest_ms: float = 0.0) -> Sample:
     return build(Target.APP, at, *parts, rest_ms=rest_ms)
 
 
-def compared(legacy_: list[Sample], split: list[Sample], base: Sample | None = None, today: tuple[Sample, ...] = ()):  # type: ignore[no-untyped-def]
-    return compare(legacy_, split, CHANGE, targets=TargetsConfig(), rules=StageRules(), base=base, today=today)
+NOW = 100.0 * 86_400
+
+
+def compared(legacy_: list[Sample], split: list[Sample], base: Sample | None = None) -> Comparison:
+    return compare(legacy_, split, CHANGE, rules=StageRules(), now=NOW, base=base).comparison
 
 
 def row(comparison: Comparison, stage: str) -> StageTime:
@@ -89,9 +91,7 @@ def test_a_further_row_shows_only_where_a_build_has_it() -> None:
 
 
 def test_nothing_measured_shows_nothing() -> None:
-    comparison = compared([], [], BASE)
-    assert comparison == Comparison(CHANGE, targets=comparison.targets)
-    assert [(item.met, item.measured) for item in comparison.targets] == [(None, NOT_MEASURED)] * 3
+    assert compared([], [], BASE) == Comparison(CHANGE)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_nothing_measured_shows_nothing() -> None:
         replace(LEGACY, status=BuildStatus.FAILED),
         replace(LEGACY, status=BuildStatus.CANCELLED),
         replace(LEGACY, scenario=Scenario.COLD),
-        replace(LEGACY, alongside=True),
+        replace(LEGACY, disturbed="another build ran"),
         replace(LEGACY, engine="older engine"),
         replace(LEGACY, machine="another machine"),
     ],
@@ -134,47 +134,52 @@ def test_rows_add_up_to_the_median(builds: list[tuple[list[tuple[str, float]], f
     assert total == pytest.approx(comparison.legacy.median_ms, rel=1e-9, abs=1e-3)
 
 
-@pytest.mark.parametrize(
-    ("legacy_ms", "split_ms", "met"),
-    [
-        (300_000, 59_999, (True, True, True)),
-        (300_000, 60_000, (False, True, True)),
-        (100_000, 20_000, (True, True, True)),
-        (100_000, 20_010, (True, False, False)),
-        (400, 700, (True, False, False)),
-    ],
-)
-def test_targets(legacy_ms: float, split_ms: float, met: tuple[bool, ...]) -> None:
-    checks = compared([legacy(1, (PIP, legacy_ms))], [app(2, (COPY, split_ms))]).targets
-    assert tuple(check.met for check in checks) == met
-    assert [check.label for check in checks] == ["app build < 60 s", "reduction ≥ 80 %", "iteration ≥ 5×"]
-
-
-def test_half_a_measurement_decides_half_the_targets() -> None:
-    checks = compared([], [APP]).targets
-    assert [(check.met, check.measured) for check in checks] == [
-        (True, "400 ms"),
-        (None, NOT_MEASURED),
-        (None, NOT_MEASURED),
-    ]
-
-
-def test_today() -> None:
-    today = (
-        app(100, (COPY, 1_000)),
-        app(110, (COPY, 2_000)),
-        replace(APP, scenario=Scenario.COLD),
-        replace(APP, status=BuildStatus.CANCELLED),
-        replace(APP, machine="another machine"),
-        legacy(120, (PIP, 9_000)),
-        build(Target.BASE, 90, (PIP, 30_000)),
-        replace(build(Target.BASE, 80, (PIP, 5_000)), status=BuildStatus.FAILED),
-        replace(build(Target.BASE, 80, (PIP, 7_000)), engine="older engine"),
+def test_after_a_change_of_dependencies_the_split_is_the_base_and_the_app_on_it() -> None:
+    deps = Scenario.DEPS_CHANGE
+    single = replace(legacy(10, (PIP, 70_000)), scenario=deps)
+    base = replace(build(Target.BASE, 20, (PIP, 60_000), rest_ms=500), scenario=deps, image_id="base 2")
+    on_it = replace(app(90, (COPY, 100), rest_ms=400), scenario=deps, base_id="base 2")
+    again = replace(on_it, started_at=95.0)
+    pulled = replace(on_it, base_id="pulled")
+    cold_base = replace(base, scenario=Scenario.COLD, image_id="base 3")
+    on_cold = replace(on_it, base_id="base 3")
+    found = compare(
+        [single],
+        [on_it, again, pulled, on_cold],
+        deps,
+        rules=StageRules(),
+        now=NOW,
+        bases={"base 2": base, "base 3": cold_base},
     )
-    samples = [legacy(50, (PIP, 10_000))]
-    comparison = compared(samples, [APP], today=today)
-    assert comparison.saved_today_ms == 9_000 + 8_000
-    assert comparison.base_cost_today_ms == 35_000
-    assert compared([], [APP], today=today).saved_today_ms == 0, "no saving without a legacy figure"
-    slow = compared([legacy(50, (PIP, 500))], [APP], today=today)
-    assert slow.saved_today_ms == -500 - 1_500, "where the split costs more, it says so"
+    comparison = found.comparison
+    assert comparison.split is not None
+    assert comparison.split.recent_ms == (61_000,), "a base counts once, and only one that a change was built into"
+    python = row(comparison, PYTHON)
+    assert (python.legacy_ms, python.split_ms, python.in_base) == (70_000, 60_000, False)
+    assert sum(item.split_ms or 0 for item in comparison.stages) == pytest.approx(61_000)
+    assert found.split is not None
+    assert (found.split.sample, found.split.base) == (on_it, base)
+
+
+def test_only_the_builds_in_the_middle_are_read_whole() -> None:
+    asked: list[float] = []
+
+    def whole(sample: Sample) -> Sample:
+        asked.append(sample.duration_ms)
+        return sample
+
+    builds = [app(at, (COPY, took)) for at, took in enumerate((900, 100, 400, 200, 300))]
+    compare([], builds, CHANGE, rules=StageRules(), now=NOW, whole=whole)
+    assert asked == [300]
+
+
+def test_old_samples_and_outliers_are_counted_and_stay() -> None:
+    recent = [app(NOW - 9 + at, (COPY, 100 + at)) for at in range(6)]
+    old = app(NOW - 40 * 86_400, (COPY, 101))
+    other_recipe = replace(app(NOW - 50, (COPY, 102)), recipe="another Dockerfile")
+    slow = app(NOW - 60, (COPY, 9_000))
+    builds = [*(replace(one, recipe="this one") for one in recent), old, other_recipe, slow]
+    summary = compared([], builds).split
+    assert summary is not None
+    assert (summary.n, summary.old, summary.outliers) == (9, 2, 1)
+    assert summary.max_ms == 9_000

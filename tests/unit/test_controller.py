@@ -371,21 +371,6 @@ async def test_a_stale_base_is_told_with_its_files(bench: Bench) -> None:
     assert stale.files == ("requirements.txt",)
 
 
-async def test_the_legacy_race_runs_beside_and_is_marked(bench: Bench) -> None:
-    bench.controller.request(intents.LegacyRaceRequested())
-    await bench.until(lambda: bench.builder.running(Target.LEGACY))
-    bench.save("app.py")
-    await bench.finish("image 2")
-    await bench.finish("legacy", Target.LEGACY)
-    assert [(sample.target, sample.alongside) for sample in bench.recorder.samples[1:]] == [
-        (Target.APP, True),
-        (Target.LEGACY, True),
-    ]
-    bench.save("app.py")
-    await bench.finish("image 3")
-    assert bench.recorder.samples[-1].alongside is False
-
-
 async def test_paused_saves_are_served_after_the_pause(bench: Bench) -> None:
     bench.controller.request(intents.PauseRequested(True))
     bench.save("a.py")

@@ -24,7 +24,28 @@ from console.base_values import (
 )
 from console.event_json import iso_time, to_json
 from console.events import Stamped
-from console.measurements import Comparison, OtherMeasurement, StageTime, TargetCheck, TrackSummary, Usual, UsualStep
+from console.measurements import (
+    BuildQuery,
+    Comparison,
+    Findings,
+    ImageBytes,
+    Layer,
+    Ledger,
+    ListedBuild,
+    OtherMeasurement,
+    Period,
+    PullTime,
+    Race,
+    RaceResult,
+    Sample,
+    StageTime,
+    TargetCheck,
+    TrackSummary,
+    Trend,
+    Usual,
+    UsualStep,
+    Verdict,
+)
 from console.model import (
     BuilderInfo,
     BuildStatus,
@@ -94,7 +115,20 @@ OBJECTS: dict[str, type] = {
     "track": TrackSummary,
     "other measurement": OtherMeasurement,
     "row": StageTime,
+    "verdict": Verdict,
+    "findings": Findings,
     "target": TargetCheck,
+    "ledger": Ledger,
+    "period": Period,
+    "images": ImageBytes,
+    "pull": PullTime,
+    "race": Race,
+    "result": RaceResult,
+    "query": BuildQuery,
+    "listed build": ListedBuild,
+    "trend": Trend,
+    "sample": Sample,
+    "image layer": Layer,
 }
 STEP = Step("sha256:1", "[1/1] RUN x", StepKind.INSTRUCTION, StepStatus.CACHED, 1, 1, started_at=AT, duration_ms=1.5)
 FINISHED = ev.BuildFinished(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import closing
@@ -66,7 +67,7 @@ class Measured:
             no_cache=no_cache,
             steps=steps,
         )
-        return await self._recorder.record(sample)
+        return (await self._recorder.record(sample)).comparison
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def measured(recorder: HistoryRecorder, clock: FakeClock) -> Measured:
 
 
 async def test_nothing_measured_is_an_empty_comparison_of_code_changes(recorder: HistoryRecorder) -> None:
-    comparison = await recorder.comparison()
+    comparison, _ = await recorder.comparison()
     assert (comparison.scenario, comparison.legacy, comparison.split) == (Scenario.CODE_CHANGE, None, None)
     assert comparison.elsewhere == ()
 
@@ -112,8 +113,7 @@ async def test_builds_of_unequal_scenarios_are_not_mixed(measured: Measured) -> 
     assert {other.scenario: other.n for other in comparison.elsewhere} == {
         Scenario.COLD: 1,
         Scenario.NO_CHANGE: 1,
-        Scenario.DEPS_CHANGE: 1,
-    }
+    }, "what a change of dependencies costs is not known without the build of its base"
     comparison = await measured(Target.APP, 400, "c", deps="base 2")
     assert comparison.split is not None
     assert (comparison.split.n, comparison.split.median_ms) == (1, 400)
@@ -124,8 +124,8 @@ async def test_what_failed_or_ran_beside_another_is_kept_but_not_compared(
 ) -> None:
     await measured(Target.APP, 400, "a")
     base = Sample(Target.APP, Scenario.CODE_CHANGE, clock.now() + 1, 9_999, BuildStatus.OK, *PLACE, context_digest="z")
-    await recorder.record(replace(base, alongside=True))
-    comparison = await recorder.record(replace(base, status=BuildStatus.FAILED))
+    await recorder.record(replace(base, disturbed="another build ran"))
+    comparison = (await recorder.record(replace(base, status=BuildStatus.FAILED))).comparison
     assert comparison.split is not None
     assert comparison.split.recent_ms == (400,)
 
@@ -137,19 +137,61 @@ async def test_builds_of_another_place_count_for_nothing_here(
     await measured(Target.LEGACY, 40_000, "a")
     elsewhere = HistoryRecorder(path, CompareConfig(), "docker 29 buildkit", "laptop", clock)
     assert await elsewhere.open() == (3, "")
-    comparison = await elsewhere.comparison()
+    comparison, findings = await elsewhere.comparison()
     assert (comparison.legacy, comparison.split) == (None, None)
+    assert [(other.track.value, other.n, other.elsewhere) for other in comparison.elsewhere] == [
+        ("legacy", 1, PLACE[0]),
+        ("split", 1, PLACE[0]),
+    ]
+    assert findings.scenarios == ()
     await elsewhere.close()
 
 
-async def test_the_day_counts_what_was_saved_and_what_the_base_cost(measured: Measured, clock: FakeClock) -> None:
+async def test_the_day_counts_what_was_saved_and_what_the_base_cost(
+    recorder: HistoryRecorder, measured: Measured, clock: FakeClock
+) -> None:
     await measured(Target.LEGACY, 40_000, "a")
     await measured(Target.APP, 400, "a")
     clock.advance(86_400)
     await measured(Target.BASE, 90_000, "", no_cache=True)
-    comparison = await measured(Target.APP, 600, "b")
-    assert comparison.saved_today_ms == 39_400
-    assert comparison.base_cost_today_ms == 90_000
+    await measured(Target.APP, 600, "b")
+    _, findings = await recorder.comparison()
+    ledger = findings.ledger
+    assert (ledger.today.saved_ms, ledger.today.base_ms) == (39_400, 90_000)
+    assert (ledger.in_all.builds, ledger.in_all.saved_ms) == (2, 39_400 + 39_600)
+    assert (ledger.base_build_ms, ledger.gain_ms, ledger.saves_until_paid) == (90_000, 39_500, 3)
+    assert findings.base_cold_ms == 90_000
+
+
+async def test_what_another_process_measured_counts_at_once(
+    recorder: HistoryRecorder, measured: Measured, path: Path, clock: FakeClock
+) -> None:
+    await measured(Target.LEGACY, 40_000, "a")
+    await measured(Target.APP, 400, "a")
+    other = HistoryRecorder(path, CompareConfig(), *PLACE, clock)
+    await other.open()
+    await Measured(other, clock)(Target.APP, 500, "b", no_cache=True)
+    await other.close()
+    await measured(Target.APP, 600, "c")
+    _, findings = await recorder.comparison()
+    cold = next(one for one in findings.scenarios if one.scenario is Scenario.COLD)
+    assert cold.split is not None
+    assert cold.split.recent_ms == (500,)
+
+
+async def test_what_is_remembered_is_what_would_be_found_anew(
+    recorder: HistoryRecorder, measured: Measured, path: Path, clock: FakeClock
+) -> None:
+    source = random.Random(7)
+    for number in range(60):
+        target = source.choice([Target.APP, Target.APP, Target.LEGACY, Target.BASE])
+        context, cached = f"c{source.randrange(9)}", source.randrange(3)
+        told = await measured(target, source.uniform(100, 900), context, cached=cached, deps=f"base {number // 20}")
+        if number % 10 == 9:
+            fresh = HistoryRecorder(path, CompareConfig(), *PLACE, clock)
+            await fresh.open()
+            assert (await fresh.comparison())[0] == told
+            await fresh.close()
 
 
 def damage_a_page(path: Path) -> None:
@@ -178,7 +220,7 @@ async def test_numbers_go_on_and_a_lost_history_is_told(measured: Measured, path
     await measured(Target.APP, 400, "a")
     again = HistoryRecorder(path, CompareConfig(), *PLACE, clock)
     assert await again.open() == (2, "")
-    assert (await again.comparison()).split is not None
+    assert (await again.comparison())[0].split is not None
     await again.close()
     path.with_name("torn.db").write_text("this is no database, but long enough to be taken for something else")
     torn = HistoryRecorder(path.with_name("torn.db"), CompareConfig(), *PLACE, clock)
@@ -243,17 +285,20 @@ async def test_of_a_big_history_only_the_newest_are_read(
             INSERT INTO sample ({same}, started_at, scenario)
             SELECT {same}, started_at - i, CASE i % 3 WHEN 0 THEN 'cold' ELSE 'code-change' END FROM sample, n"""
         )
+        connection.execute(
+            "INSERT INTO detail SELECT s.id, d.steps, d.causes, d.layers FROM sample s, detail d WHERE s.id > d.id"
+        )
     again = HistoryRecorder(path, CompareConfig(), *PLACE, clock)
     await again.open()
     read: list[object] = []
-    to_sample = records._sample
+    to_sample = records.sample_of
 
-    def counted(row: Sequence[object]) -> Sample | None:
+    def counted(row: Sequence[object], details: Sequence[bytes] = ()) -> Sample | None:
         read.append(row)
-        return to_sample(row)
+        return to_sample(row, details)
 
-    monkeypatch.setattr(records, "_sample", counted)
+    monkeypatch.setattr(records, "sample_of", counted)
     known = await again.usual(Target.APP, no_cache=False)
     await again.close()
     assert known is not None
-    assert (known.n, len(read)) == (10, 20)
+    assert (known.n, len(read)) == (10, 2 * 20)

@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -16,10 +17,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from console.history import records
+from console.history import file, records, rows
 from console.history.records import History, HistoryError, history_path
-from console.measurements import Sample
-from console.model import BuildStatus, Scenario, Step, StepKind, StepStatus, Target
+from console.history.schema import MIGRATIONS
+from console.measurements import BuildQuery, Layer, PullSample, Sample, Trigger
+from console.model import BuildStatus, Cause, CauseKind, Scenario, Step, StepKind, StepStatus, Target
 
 STEP = Step(
     id="sha256:1",
@@ -52,9 +54,22 @@ SAMPLE = Sample(
     base_id="sha256:3",
     no_cache=True,
     reason="src/server.py",
+    trigger=Trigger.SAVE,
+    revision="0123456789",
+    recipe="r",
     save_to_ready_ms=349.0,
+    base_layers=1,
+    layers=(Layer("d1", 2_000), Layer("d2", 30)),
+    causes=(Cause("[2/3] RUN x", CauseKind.FILES, ("a.py",), 17.0),),
     steps=(STEP, replace(STEP, started_at=None, intervals=())),
 )
+
+
+def bare(sample: Sample) -> Sample:
+    """As lists have it."""
+    return replace(sample, steps=(), causes=(), layers=())
+
+
 ASKED = (Target.APP, Scenario.CODE_CHANGE, SAMPLE.engine, SAMPLE.machine)
 
 
@@ -97,9 +112,11 @@ def test_a_sample_comes_back_as_it_was_after_a_restart(path: Path) -> None:
         assert history.next_build_number() == 1
         number = history.add(SAMPLE)
     with closing(History.open(path)) as history:
-        assert history.recent(*ASKED) == [SAMPLE]
-        assert history.last(Target.APP) == SAMPLE
-        assert history.since(0) == [replace(SAMPLE, steps=())]
+        assert history.recent(*ASKED) == [bare(SAMPLE)]
+        last = history.last(Target.APP)
+        assert last is not None
+        assert (last.number, history.whole(last)) == (number, SAMPLE)
+        assert history.since(0) == [bare(SAMPLE)]
         assert history.next_build_number() == number + 1
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
@@ -109,6 +126,7 @@ count = st.integers(0, 2**62)
 steps = st.builds(
     Step, started_at=finite, duration_ms=finite, intervals=st.lists(st.tuples(finite, finite)).map(tuple), number=count
 )
+causes = st.builds(Cause, kind=st.sampled_from(CauseKind), names=st.lists(st.text()).map(tuple), cost_ms=finite)
 samples = st.builds(
     Sample,
     started_at=finite,
@@ -117,7 +135,10 @@ samples = st.builds(
     engine=st.text(st.characters(exclude_categories=["Cs"])),
     machine=st.just("m"),
     save_to_ready_ms=st.none() | finite,
-    alongside=st.booleans(),
+    disturbed=st.text(st.characters(exclude_categories=["Cs"])),
+    trigger=st.sampled_from(Trigger),
+    causes=st.lists(causes).map(tuple),
+    layers=st.lists(st.builds(Layer, size_bytes=count)).map(tuple),
     steps=st.lists(steps).map(tuple),
 )
 
@@ -127,10 +148,12 @@ samples = st.builds(
 def test_any_sample_comes_back(sample: Sample) -> None:
     with closing(History.open(Path("/dev/null/history.db"))) as history:
         history.add(sample)
-        assert history.since(float("-inf")) == [replace(sample, steps=())]
-        successful = replace(sample, status=BuildStatus.OK, alongside=False)
-        history.add(successful)
-        assert history.recent(sample.target, sample.scenario, sample.engine, sample.machine, 1) == [successful]
+        assert history.since(float("-inf")) == [bare(sample)]
+        successful = replace(sample, status=BuildStatus.OK, disturbed="")
+        number = history.add(successful)
+        (found,) = history.recent(sample.target, sample.scenario, sample.engine, sample.machine, 1)
+        assert (found, found.number) == (bare(successful), number)
+        assert history.whole(found) == successful
 
 
 def test_recent_holds_comparable_samples_only_newest_last(path: Path) -> None:
@@ -143,7 +166,7 @@ def test_recent_holds_comparable_samples_only_newest_last(path: Path) -> None:
             {"engine": "x"},
             {"machine": "x"},
             {"status": BuildStatus.CANCELLED},
-            {"alongside": True},
+            {"disturbed": "another build ran"},
         ):
             history.add(replace(SAMPLE, started_at=9.0, **other))  # type: ignore[arg-type]
         assert [sample.started_at for sample in history.recent(*ASKED, limit=3)] == [2.0, 3.0, 4.0]
@@ -234,14 +257,15 @@ def of_another_program(path: Path) -> None:
 def from_the_future(path: Path) -> None:
     fill(path, 1)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute(f"PRAGMA user_version = {len(records._MIGRATIONS) + 1}")
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
 
 
 def of_a_development_version(path: Path) -> None:
     fill(path, 1)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("DROP INDEX comparable")
-        connection.execute("ALTER TABLE sample DROP COLUMN alongside")
+        connection.execute("DROP INDEX accounted")
+        connection.execute("ALTER TABLE sample DROP COLUMN disturbed")
 
 
 @pytest.mark.parametrize(
@@ -272,13 +296,13 @@ def test_an_unusable_file_is_kept_aside_and_a_new_one_begun(
     assert before is None or aside.read_bytes() == before
     with closing(History.open(path)) as history:
         assert history.notice == ""
-        assert history.recent(*ASKED) == [SAMPLE]
+        assert history.recent(*ASKED) == [bare(SAMPLE)]
 
 
 def test_what_is_kept_aside_keeps_its_journal(path: Path) -> None:
     fill(path, 1)
     with closing(sqlite3.connect(path)) as newer:  # a newer splitdeck that runs at the same time
-        newer.execute(f"PRAGMA user_version = {len(records._MIGRATIONS) + 1}")
+        newer.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
         newer.execute("UPDATE sample SET reason = 'in the journal only'")
         newer.commit()
         with closing(History.open(path)) as history:
@@ -306,7 +330,7 @@ def test_damage_found_later_is_told_once_and_a_new_history_begun(path: Path) -> 
             history.since(0)
         assert "a new history begins" in caught.value.hint
         history.add(SAMPLE)
-        assert history.since(0) == [replace(SAMPLE, steps=())]
+        assert history.since(0) == [bare(SAMPLE)]
     assert len(kept_aside(path)) == 1
 
 
@@ -314,17 +338,17 @@ def test_rows_that_make_no_sense_are_left_out(path: Path) -> None:
     with closing(History.open(path)) as history:
         for _ in range(3):
             history.add(SAMPLE)
-        history._connection.execute("UPDATE sample SET steps = x'00' WHERE id = 1")
+        history._connection.execute("UPDATE detail SET steps = x'00' WHERE id = 1")
         history._connection.execute("UPDATE sample SET status = 'exploded' WHERE id = 2")
-        assert history.recent(*ASKED) == [SAMPLE]
+        first, last = history.recent(*ASKED)
+        assert (history.numbered(first.number), history.whole(first)) == (None, first), "what can be read is"
+        assert history.whole(last) == SAMPLE
         assert len(history.since(0)) == 2
 
 
 def test_steps_of_other_versions_can_be_read() -> None:
-    packed = records.zlib.compress(
-        b'[["name","id","kind","status","intervals","mood"],["n","i","export","done",[],"good"]]'
-    )
-    assert records._unpack(packed) == (Step("i", "n", StepKind.EXPORT, StepStatus.DONE),)
+    packed = zlib.compress(b'[["name","id","kind","status","intervals","mood"],["n","i","export","done",[],"good"]]')
+    assert rows._unpack("steps", packed) == (Step("i", "n", StepKind.EXPORT, StepStatus.DONE),)
 
 
 def test_a_full_disk_is_an_error_of_ours(path: Path) -> None:
@@ -338,12 +362,12 @@ def test_a_full_disk_is_an_error_of_ours(path: Path) -> None:
         assert "free space" in caught.value.hint
         assert history._connection is connection, "only damage is a reason to begin anew"
         history.add(SAMPLE)
-        assert history.since(0) == [replace(SAMPLE, steps=())]
+        assert history.since(0) == [bare(SAMPLE)]
     assert kept_aside(path) == []
 
 
 def test_a_locked_file_is_an_error_of_ours(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(records, "BUSY_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(file, "BUSY_TIMEOUT_S", 0.01)
     with closing(History.open(path)) as history, closing(sqlite3.connect(path)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(HistoryError, match="locked"):
@@ -382,15 +406,22 @@ def test_without_a_place_to_write_the_session_keeps_its_own(unprivileged: Path, 
     with closing(History.open(folder / "history.db")) as history:
         assert "this session only" in history.notice
         history.add(SAMPLE)
-        assert history.recent(*ASKED) == [SAMPLE]
+        assert history.recent(*ASKED) == [bare(SAMPLE)]
 
 
 def test_every_query_of_the_panel_goes_by_an_index(path: Path) -> None:
     with closing(History.open(path)) as history:
-        named = {"target": "app", "engine": "", "machine": ""}
-        for sql, arguments in ((records._RECENT, ("",) * 5), (records._LAST, named), (records._SINCE, (0,))):
+        named = {"target": "app", "engine": "", "machine": "", "limit": 1}
+        queries = (
+            (records._RECENT, ("",) * 5),
+            (records._NEWEST, named),
+            (records._SINCE, (0,)),
+            (records._BASES, ("",)),
+            (records._DETAILED, (1,)),
+        )
+        for sql, arguments in queries:
             plan = " ".join(row[3] for row in history._connection.execute(f"EXPLAIN QUERY PLAN {sql}", arguments))
-            assert "USING INDEX" in plan, sql
+            assert "USING INDEX" in plan or "PRIMARY KEY" in plan, sql
             assert "SCAN" not in plan, sql
             assert "TEMP B-TREE" not in plan, sql
 
@@ -405,3 +436,106 @@ def test_where_histories_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.delenv(records.STATE_DIR_VARIABLE)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "x"))
     assert history_path("shop", tmp_path / "config.toml").parent == tmp_path / "x" / "splitdeck"
+
+
+def test_a_history_of_the_first_schema_is_taken_over(path: Path) -> None:
+    path.parent.mkdir()
+    old = dict.fromkeys(("target", "scenario", "status"), "x") | {"target": "app", "scenario": "cold", "status": "ok"}
+    packed = zlib.compress(b'[["id","name","kind","status","intervals"],["i","n","export","done",[]]]')
+    with closing(sqlite3.connect(path)) as connection:
+        for statement in MIGRATIONS[0]:
+            connection.execute(statement)
+        connection.execute(f"PRAGMA application_id = {file._APPLICATION_ID}")
+        connection.execute("PRAGMA user_version = 1")
+        columns = [row[1] for row in connection.execute("PRAGMA table_info(sample)") if row[1] != "id"]
+        for alongside, reason in ((0, "saved a.py"), (1, "compare: cold, 1 of 3"), (0, "asked for")):
+            values = {**dict.fromkeys(columns, 0), **old, "engine": "e", "machine": "m", "steps": packed}
+            values |= {"alongside": alongside, "reason": reason, "save_to_ready_ms": 7.5}
+            marks = ", ".join("?" * len(columns))
+            connection.execute(
+                f"INSERT INTO sample ({', '.join(columns)}) VALUES ({marks})", [values[name] for name in columns]
+            )
+        connection.commit()
+    with closing(History.open(path)) as history:
+        assert history.notice == ""
+        samples = history.since(-1)
+        assert [sample.trigger for sample in samples] == [Trigger.SAVE, Trigger.COMPARE, Trigger.ASKED]
+        assert [bool(sample.disturbed) for sample in samples] == [False, True, False]
+        assert {sample.save_to_ready_ms for sample in samples} == {7.5}
+        assert history.whole(samples[0]).steps == (Step("i", "n", StepKind.EXPORT, StepStatus.DONE),)
+        assert history.add(SAMPLE) == 4, "numbers go on"
+    assert kept_aside(path) == []
+
+
+def test_builds_are_listed_as_asked_for(path: Path) -> None:
+    with closing(History.open(path)) as history:
+        for at, took, target in ((1, 30, Target.APP), (2, 10, Target.LEGACY), (3, 20, Target.APP), (4, 5, Target.BASE)):
+            history.add(replace(SAMPLE, started_at=float(at), duration_ms=float(took), target=target))
+        total, builds = history.listed(BuildQuery(limit=2))
+        assert (total, [sample.started_at for sample in builds]) == (4, [4, 3])
+        total, builds = history.listed(BuildQuery("duration_ms", descending=False))
+        assert [sample.duration_ms for sample in builds] == [5, 10, 20, 30]
+        total, builds = history.listed(BuildQuery("duration_ms", target=Target.APP, scenario=Scenario.CODE_CHANGE))
+        assert (total, [sample.duration_ms for sample in builds]) == (2, [30, 20])
+        assert history.listed(BuildQuery(scenario=Scenario.COLD)) == (0, [])
+        assert history.listed(BuildQuery(status=BuildStatus.FAILED)) == (0, [])
+        with pytest.raises(ValueError, match="sorted by steps"):
+            history.listed(BuildQuery("steps; DROP TABLE sample"[:5]))
+
+
+def test_what_only_was_made_to_be_measured_is_no_part_of_the_account(path: Path) -> None:
+    here = (SAMPLE.engine, SAMPLE.machine)
+    with closing(History.open(path)) as history:
+        for other in (
+            {},
+            {"duration_ms": 81.5},
+            {"trigger": Trigger.COMPARE},
+            {"target": Target.LEGACY},
+            {"target": Target.BASE, "status": BuildStatus.FAILED},
+            {"disturbed": "another build ran"},
+            {"machine": "another"},
+            {"started_at": 1.0},
+        ):
+            history.add(replace(SAMPLE, **other))  # type: ignore[arg-type]
+        found = {(one.target, one.comparable): (one.builds, one.total_ms) for one in history.account(*here, 2.0)}
+    assert found == {
+        (Target.APP, True): (2, 200.0),
+        (Target.APP, False): (1, 118.5),
+        (Target.BASE, False): (1, 118.5),
+    }
+
+
+def test_save_to_ready_is_added_to_a_build_that_is_kept(path: Path) -> None:
+    with closing(History.open(path)) as history:
+        number = history.add(replace(SAMPLE, save_to_ready_ms=None))
+        history.served(number, 412.0)
+        found = history.numbered(number)
+    assert found is not None
+    assert found.save_to_ready_ms == 412.0
+
+
+def test_an_attempt_at_the_same_files_is_known(path: Path) -> None:
+    here = (Target.APP, SAMPLE.engine, SAMPLE.machine)
+    with closing(History.open(path)) as history:
+        history.add(replace(SAMPLE, status=BuildStatus.CANCELLED, started_at=5.0))
+        assert history.attempted(*here, 4.0, "d")
+        assert not history.attempted(*here, 5.0, "d"), "before the last good one"
+        assert not history.attempted(*here, 4.0, "other files")
+
+
+def test_pulls_are_kept(path: Path) -> None:
+    pull = PullSample("r/base:latest", 5.0, 41_000.0, 812_000_000, True, SAMPLE.engine, SAMPLE.machine)
+    with closing(History.open(path)) as history:
+        history.add_pull(pull)
+        history.add_pull(replace(pull, started_at=6.0, whole=False))
+        history.add_pull(replace(pull, machine="another"))
+        assert history.pulls(SAMPLE.engine, SAMPLE.machine) == [pull, replace(pull, started_at=6.0, whole=False)]
+
+
+def test_what_others_write_is_noticed(path: Path) -> None:
+    with closing(History.open(path)) as history, closing(History.open(path)) as other:
+        before = history.written_by_others()
+        history.add(SAMPLE)
+        assert history.written_by_others() == before
+        other.add(SAMPLE)
+        assert history.written_by_others() != before

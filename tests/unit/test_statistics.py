@@ -1,10 +1,15 @@
 from __future__ import annotations
 
+import math
+import random
+import statistics
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from console.history.statistics import speedup_interval
+from console.history.statistics import _medians, fences, speedup_interval
 
 TIMES = st.lists(st.floats(1, 1e6), min_size=3, max_size=8)
 
@@ -48,3 +53,27 @@ def test_equal_samples_give_equal_intervals_within_what_is_possible(legacy: list
     assert interval == speedup_interval(legacy, split)
     low, high = interval
     assert min(legacy) / max(split) <= low <= high <= max(legacy) / min(split)
+
+
+@pytest.mark.parametrize("times", [[1.0, 5.0, 9.0], [1.0, 2.0, 5.0, 9.0], [3.0, 8.0], [4.0, 1.0, 7.0, 2.0, 6.0]])
+def test_drawing_only_the_middle_is_drawing_everything(times: list[float]) -> None:
+    """The medians come as often as they do when all values are drawn, one by one."""
+    source = random.Random(1)
+    drawn = Counter(statistics.median(source.choices(times, k=len(times))) for _ in range(20_000))
+    made = Counter(_medians(times, 0))
+    for value, count in drawn.items():
+        assert made[value] / made.total() == pytest.approx(count / 20_000, abs=0.04), value
+    assert set(made) <= set(drawn)
+
+
+def test_few_samples_have_no_outlier() -> None:
+    assert fences([1.0, 1.0, 1.0, 9_000.0]) == (0.0, math.inf)
+
+
+def test_an_outlier_is_far_from_the_others_and_not_just_a_little_off_when_all_are_close() -> None:
+    low, high = fences([100.0, 101.0, 99.0, 100.0, 100.0, 500.0])
+    assert 101 < high < 500
+    assert low <= 90
+    low, high = fences([100.0, 200.0, 300.0, 400.0, 500.0])
+    assert low < 0
+    assert high > 500
