@@ -240,8 +240,11 @@ class Ledger:
 
     @property
     def saves_until_paid(self) -> int | None:
-        """How many code changes pay for one base build; None where it is unknown or never happens."""
-        if self.base_build_ms is None or self.gain_ms is None or self.gain_ms <= 0:
+        """How many code changes pay for one base build; None where it is unknown or never happens.
+
+        A gain below a millisecond is none.
+        """
+        if self.base_build_ms is None or self.gain_ms is None or self.gain_ms < 1:
             return None
         return max(1, -int(-self.base_build_ms // self.gain_ms))
 

@@ -211,7 +211,7 @@ class AppState:
     race: Race | None = None
     """The one that waits or runs."""
     raced: RaceResult | None = None
-    """How the last one ended; None once a newer save has made it stale."""
+    """How the last one ended, be the source what it may by now; None while another one waits or runs."""
     history: HistoryView = field(default_factory=HistoryView)
     last_timing: Timing | None = None
     notices: tuple[Notice, ...] = ()

@@ -13,8 +13,8 @@ from console.model import Mode, Scenario
 from console.state.app_state import AppState
 from console.state.words import INEXACT
 from console.ui.findings_rows import base_rows, image_row, image_rows, ledger_row, ledger_rows, target_row, target_rows
-from console.ui.lines import FAINT, MUTED, fit, text, wrapped
-from console.ui.race_rows import limited, race_rows, result_rows, shown_result, title_rows
+from console.ui.lines import FAINT, MUTED, fit, limited, text, wrapped
+from console.ui.race_rows import race_rows, result_rows, shown_result, title_rows
 from console.ui.track_rows import columns_of, head_row, stage_row, telling_stages, total_row, track_rows, weight
 
 ZOOMED = 16

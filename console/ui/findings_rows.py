@@ -14,12 +14,11 @@ from textual.content import Content
 from console.format import duration, plural, printable, size
 from console.measurements import Findings, ImageBytes, Ledger, Period, TargetCheck
 from console.model import Scenario
-from console.ui.lines import MUTED, Part, column, fit, text, wrapped
-from console.ui.race_rows import limited
+from console.ui.lines import MUTED, Part, column, fit, limited, text, wrapped
 
 LEAD = 9
 """Cells of the word that says what a row is about."""
-_MARKS = {True: ("✔", "$success"), False: ("✖", "bold $error"), None: ("?", MUTED)}
+MARKS = {True: ("✔", "$success"), False: ("✖", "bold $error"), None: ("?", MUTED)}
 _LIMIT = re.compile(r"(?P<name>[^\W\d_]+)(?:\s+[^\W\d_]+)*\s+(?P<sign>[<>≤≥])?\s*(?P<limit>.+)")
 """A target's label: `app build < 60 s`, `CI pipeline −70 %`."""
 _LEDGER_COLUMNS = ("app builds", "saved", "base builds", "base cost", "net")
@@ -46,7 +45,7 @@ def target_row(targets: Sequence[TargetCheck], width: int) -> Content:
 def _marked(targets: Sequence[TargetCheck], names: Sequence[str], *, measured: bool) -> Content:
     parts: list[Part] = [("targets", MUTED)]
     for target, name in zip(targets, names, strict=True):
-        parts += [f"  {name} ", _MARKS[target.met]]
+        parts += [f"  {name} ", MARKS[target.met]]
         if measured and target.measured and target.met is not None:
             parts.append((f" {printable(target.measured)}", MUTED))
     return text(*parts)
@@ -67,7 +66,7 @@ def _counted(targets: Sequence[TargetCheck], labels: Sequence[str], short: Seque
         said = next((row for row in map(", ".join, forms) if head.cell_length + 2 + len(row) <= width), None)
         return text(head, (f"✖ {said if said is not None else ', '.join(forms[-1])}", "bold $error"))
     unknown = sum(target.met is None for target in targets)
-    return text(head, (f"? {unknown} not measured", MUTED) if unknown else _MARKS[True])
+    return text(head, (f"? {unknown} not measured", MUTED) if unknown else MARKS[True])
 
 
 def target_rows(targets: Sequence[TargetCheck], width: int) -> list[Content]:
@@ -77,7 +76,7 @@ def target_rows(targets: Sequence[TargetCheck], width: int) -> list[Content]:
     for index, target in enumerate(targets):
         lead = (f"{'' if index else 'targets':<{LEAD}}", MUTED)
         label = f" {printable(target.label):<{longest}}  "
-        rows.append(fit(text(lead, _MARKS[target.met], label, (printable(target.measured), MUTED)), width))
+        rows.append(fit(text(lead, MARKS[target.met], label, (printable(target.measured), MUTED)), width))
     return rows
 
 
@@ -96,10 +95,10 @@ def ledger_row(ledger: Ledger, width: int) -> Content | None:
     if period.base_builds or period.base_ms:
         parts.append([("base cost " if width >= _NARROW else "base ", MUTED), duration(period.base_ms)])
     if period.unpriced:
-        parts.append([(_unpriced(period) if not parts else f"{period.unpriced} not counted", MUTED)])
+        parts.append([(unpriced_words(period) if not parts else f"{period.unpriced} not counted", MUTED)])
     if len(parts) > 1 and period.saved_ms and period.base_ms:
         parts.append([("net ", MUTED), _signed(period.net_ms)])
-    if payoff := _payoff(ledger):
+    if payoff := payoff_words(ledger):
         parts.append([(payoff, MUTED)])
     parts += [[(f"{other} net ", MUTED), _signed(span.net_ms)] for other, span in spans[1:]]
     return fit(_as_many_as_fit(text((f"{name:<{LEAD - 1}} ", MUTED)), parts, width), width)
@@ -118,11 +117,11 @@ def ledger_rows(ledger: Ledger, width: int) -> list[Content]:
         rows = [fit(text((f"{'account':<{_LEDGER_NAME}}", MUTED), *heads), width)]
         rows += [fit(_span_row(name, period), width) for name, period in spans]
     lead = " " * LEAD
-    if payoff := _payoff(ledger):
+    if payoff := payoff_words(ledger):
         costs = f" (it takes {duration(ledger.base_build_ms)}, a code change saves {duration(ledger.gain_ms)})"
         rows += wrapped(lead, payoff + costs, MUTED, width)
     if unpriced := next((period for _, period in reversed(spans) if period.unpriced), None):
-        rows += wrapped(lead, _unpriced(unpriced), MUTED, width)
+        rows += wrapped(lead, unpriced_words(unpriced), MUTED, width)
     return rows
 
 
@@ -156,11 +155,13 @@ def _signed(ms: float) -> tuple[str, str]:
     return words if ms >= 0 else f"−{words}", style
 
 
-def _unpriced(period: Period) -> str:
+def unpriced_words(period: Period) -> str:
+    """What an account leaves out."""
     return f"{plural(period.unpriced, 'build')} not counted: legacy not measured in their scenario"
 
 
-def _payoff(ledger: Ledger) -> str:
+def payoff_words(ledger: Ledger) -> str:
+    """When a base build has paid for itself; empty where that is unknown or never happens."""
     saves = ledger.saves_until_paid
     return "" if saves is None else f"a base build pays off after {plural(saves, 'save')}"
 

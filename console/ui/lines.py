@@ -50,6 +50,16 @@ def wrapped(edge: Part, value: str, style: str, width: int, *, below: Part | Non
     return [fit(text(others if index else first, line), width) for index, line in enumerate(lines)]
 
 
+def limited(lines: list[Content], most: int, style: str) -> list[Content]:
+    """At most so many of the lines of a wrapped text; the last one says with an ellipsis that there is more."""
+    if len(lines) <= most:
+        return lines
+    width = lines[0].cell_length
+    indent = len(lines[most - 1].plain) - len(lines[most - 1].plain.lstrip())
+    rest = " ".join(line.plain.strip() for line in lines[most - 1 :])
+    return [*lines[: most - 1], fit(text(" " * indent, (rest, style)), width)]
+
+
 def column(value: str, width: int, style: str = "") -> Content:
     """A figure in a right-aligned column."""
     return Content.assemble(" " * max(0, width - cell_len(value)), (value, style))

@@ -13,7 +13,7 @@ from console.model import BuildStatus, Step, StepStatus
 from console.state.app_state import AppState, BuildView
 from console.state.outlook import build_outlook
 from console.state.words import short_outlook
-from console.ui.lines import FAINT, MUTED, bar, column, fit, paths, spread, text, wrapped
+from console.ui.lines import FAINT, MUTED, bar, column, fit, limited, paths, spread, text, wrapped
 
 LEGACY = "$track-legacy"
 SPLIT = "$track-split"
@@ -162,16 +162,6 @@ def result_rows(result: RaceResult, width: int) -> list[Content]:
     if result.paths and room >= 16:
         return [spread(row, text((paths(result.paths, min(room, 40)), FAINT)), width)]
     return [fit(row, width)]
-
-
-def limited(lines: list[Content], most: int, style: str) -> list[Content]:
-    """At most so many of the lines of a wrapped text; the last one says with an ellipsis that there is more."""
-    if len(lines) <= most:
-        return lines
-    width = lines[0].cell_length
-    indent = len(lines[most - 1].plain) - len(lines[most - 1].plain.lstrip())
-    rest = " ".join(line.plain.strip() for line in lines[most - 1 :])
-    return [*lines[: most - 1], fit(text(" " * indent, (rest, style)), width)]
 
 
 def _first_that_fits(forms: Iterable[str], room: int) -> str:

@@ -6,9 +6,10 @@ decides a test.
 one-file   A save of a one-file app until it is served, against `docker restart` of a container that has the same file
            bind-mounted: the fastest loop without a build that Docker offers, and no image at the end of it.
 sample     A save of the sample's code until it is served.
-legacy     The sample's images, cold and after a code change, on both tracks.
+compare    The sample's images, cold and after a code change, on both tracks, as `splitdeck compare` measures them.
 contexts   A save in build contexts of 1 to 10,000 files and up to 100 MB, sent as a tar, by a session, and by buildx;
            `contexts-28` and `contexts-containerd` on Docker 28 with either image store (tests/engines).
+history    A year of heavy use in the history: opened, updated, drawn.
 cancel     From the plan to start over until the superseded build's process is gone; `cancel-28` on Docker 28.
 """
 
@@ -16,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import sys
 from collections.abc import Callable
 from datetime import datetime, timezone
@@ -28,7 +30,8 @@ sys.path.insert(0, str(ROOT))
 
 from tests.engines.engines import docker_config, ensure  # noqa: E402 - as a script it is not on the path
 from tests.perf.contexts import WAYS, bench_cancel, bench_contexts  # noqa: E402
-from tests.perf.loops import bench_legacy, bench_one_file, bench_sample  # noqa: E402
+from tests.perf.history import bench_history  # noqa: E402
+from tests.perf.loops import bench_compare, bench_one_file, bench_sample  # noqa: E402
 from tests.perf.measure import machine  # noqa: E402
 
 REPORT = ROOT / "docs" / "benchmarks.md"
@@ -37,7 +40,7 @@ HEAD = """# Benchmarks
 Written by `python tests/perf/bench.py NAME… --write`; the sides of a table took turns in one run.
 
 """
-IN_README = ("One-file app", "Sample: save to served", "Sample: legacy and split builds")
+IN_README = ("One-file app", "Sample: save to served", "codesearch: legacy against split")
 OTHERS = {"28": ("docker28", "Docker 28"), "containerd": ("containerd", "Docker 28 with the containerd store")}
 
 
@@ -57,7 +60,8 @@ def on_other(which: str, bench: Callable[..., str], rounds: int) -> str:
 BENCHES: dict[str, tuple[Callable[[int], str], int]] = {
     "one-file": (bench_one_file, 10),
     "sample": (bench_sample, 5),
-    "legacy": (bench_legacy, 3),
+    "compare": (bench_compare, 3),
+    "history": (bench_history, 5),
     "contexts": (partial(on_own, bench_contexts), 5),
     "contexts-28": (partial(on_other, "28", bench_contexts), 5),
     "contexts-containerd": (partial(on_other, "containerd", bench_contexts), 3),
@@ -91,7 +95,8 @@ def write(measured: list[str]) -> None:
     _, end, after = rest.partition("<!-- /measured -->")
     if not begin or not end:
         raise SystemExit("README.md has lost its two markers")
-    body = "\n".join(known[title].replace("## ", "### ", 1) for title in IN_README if title in known)
+    shown = (known[title] for title in IN_README if title in known)
+    body = "\n".join(re.sub(r"^##", "###", section, flags=re.MULTILINE) for section in shown)  # one level down
     readme.write_text(f"{before}{begin}\n## Measured\n\n{body}\n{end}{after}")
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from console import events as ev
@@ -560,7 +560,7 @@ def states(draw: st.DrawFn) -> AppState:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(state=states(), width=st.integers(1, 200), height=st.integers(1, 3 * ZOOMED), can_race=st.booleans())
 def test_no_row_is_wider_and_no_panel_taller_than_there_is_room(
     state: AppState, width: int, height: int, can_race: bool

@@ -50,6 +50,7 @@ def test_the_week_begins_on_monday() -> None:
         (90_000, 90_000, 1),
         (10, 90_000, 1),
         (90_000, -5, None),
+        (90_000, 0.1, None),
         (None, 5, None),
         (5, None, None),
     ],

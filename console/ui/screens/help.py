@@ -14,7 +14,7 @@ from textual.widgets import Static
 from console.format import printable
 from console.state.app_state import AppState
 from console.state.words import INEXACT, builder_words
-from console.ui.commands import BASE_KEYS, KEYS, LOG_KEYS, Command, key_names
+from console.ui.commands import BASE_KEYS, HISTORY_KEYS, KEYS, LOG_KEYS, Command, key_names
 from console.ui.lines import MUTED, fit, text
 
 _WORDS = (
@@ -33,6 +33,12 @@ _WORDS = (
     ("stale", "the base was built from other inputs than those on disk now"),
     ("left", "what earlier builds like it took, minus what this one has taken so far"),
     ("n", "how many measured builds a median is made of"),
+    ("speedup", "legacy median ÷ split median, of builds in one scenario on this engine and machine"),
+    ("scenario", "what a build was up against: cold (no cache), code change, deps change, no change"),
+    ("race", "the legacy build of your last change, after the app build of it; gives way to a save"),
+    ("old", "a build of more than a month ago, or of a Dockerfile with other instructions"),
+    ("outlier", "a build that took far more or less than the others of its kind"),
+    ("disturbed", "a build whose figure says nothing about it alone: compared with nothing"),
 )
 _SIGNS = (
     ("✔", "done, fresh, running"),
@@ -83,6 +89,8 @@ def help_text(state: AppState) -> Content:
     lines += [_pair("↑ ↓ pgup pgdn", "Scroll; going up stops following"), _pair("mouse drag", "Select; ctrl+c copies")]
     lines += [text(""), _heading("In the base panel"), *map(_key_line, BASE_KEYS)]
     lines += [_pair("↑ ↓ home end", "Select a version; a click does, too"), _pair("double click", "Use it")]
+    lines += [text(""), _heading("In the history"), *map(_key_line, HISTORY_KEYS)]
+    lines += [_pair("↑ ↓ home end", "Select a build; a click does, too"), _pair("a heading", "Click: sort by it")]
     lines += [text(""), _heading("Signs"), *(_pair(sign, meaning) for sign, meaning in _SIGNS)]
     lines += [text(""), _heading("Words"), *(_pair(word, meaning) for word, meaning in _WORDS)]
     return text("\n").join(lines)

@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from textual.content import Content
 
-from console.format import duration, percent, plural, printable, size, speedup
+from console.format import duration, percent, printable, size, speedup
 from console.measurements import Comparison, Findings, ImageBytes, Ledger, Period, TargetCheck, TrackSummary
+from console.ui.findings_rows import MARKS, payoff_words, unpriced_words
 from console.ui.lines import FAINT, MUTED, column, fit, spread, text, wrapped
 
 _FIGURE = 11
@@ -58,10 +59,9 @@ def _summary(summary: TrackSummary | None) -> str:
 def _target_rows(targets: Sequence[TargetCheck], width: int) -> list[Content]:
     if not targets:
         return []
-    signs = {True: ("✔", "$success"), False: ("✖", "bold $error"), None: ("○", MUTED)}
     rows = [_heading("targets")]
     for target in targets:
-        mark = text(signs[target.met], " ")
+        mark = text(MARKS[target.met], " ")
         rows += wrapped(mark, f"{printable(target.label)}: {printable(target.measured)}", "$foreground", width)
     return [*rows, text("")]
 
@@ -69,17 +69,13 @@ def _target_rows(targets: Sequence[TargetCheck], width: int) -> list[Content]:
 def _ledger_rows(ledger: Ledger, width: int) -> list[Content]:
     heads = ("saved", "base cost", "net")
     rows = [text(fit(_heading("account"), _NAME), *(column(head, _FIGURE, MUTED) for head in heads))]
-    unpriced = ledger.in_all.unpriced
     for name, period in (("today", ledger.today), ("this week", ledger.week), ("in all", ledger.in_all)):
         rows.append(_period_row(name, period))
     if ledger.saves_until_paid is not None:
-        saves = plural(ledger.saves_until_paid, "save")
-        said = f"A base build of {duration(ledger.base_build_ms)} is paid by {saves}, {duration(ledger.gain_ms)} each."
-        rows += wrapped("", said, "$foreground", width)
-    if unpriced:
-        builds = plural(unpriced, "app build")
-        said = f"{builds} without a legacy build of the same scenario to be held against: counted for nothing."
-        rows += wrapped("", said, MUTED, width)
+        costs = f"it takes {duration(ledger.base_build_ms)}, a code change saves {duration(ledger.gain_ms)}"
+        rows += wrapped("", f"{payoff_words(ledger)} ({costs})", "$foreground", width)
+    if ledger.in_all.unpriced:
+        rows += wrapped("", unpriced_words(ledger.in_all), MUTED, width)
     return [*rows, text("")]
 
 

@@ -8,7 +8,7 @@ from textual.app import ComposeResult
 from textual.widgets import Footer
 from textual.widgets._footer import FooterKey
 
-from console.ui.commands import BASE_KEYS, KEYS, Room
+from console.ui.commands import BASE_KEYS, HISTORY_KEYS, KEYS, Room
 
 
 class KeyBar(Footer):
@@ -23,7 +23,7 @@ class KeyBar(Footer):
         self._labels = labels
 
     def compose(self) -> ComposeResult:
-        rooms: dict[str, Room] = {command.action: command.room for command in (*KEYS, *BASE_KEYS)}
+        rooms: dict[str, Room] = {command.action: command.room for command in (*KEYS, *BASE_KEYS, *HISTORY_KEYS)}
         keys = {key.action: key for key in super().compose() if isinstance(key, FooterKey)}
         if "scroll_end" in keys:
             # It needs the room of two: one key is told on the line above, the other is the mouse's business, too.
