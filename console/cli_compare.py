@@ -168,9 +168,9 @@ def _write(text: str, output: Path | None) -> None:
 
 def _judged(report: Report) -> ExitCode:
     """Names the budgets that are missed."""
-    missed = [verdict for verdict in report.verdicts if not verdict.met]
-    for verdict in missed:
-        _say(f"splitdeck: budget missed: {verdict.budget.text}: it is {verdict.figure}")
+    missed = [one for one in report.judged if not one.met]
+    for judged in missed:
+        _say(f"splitdeck: budget missed: {judged.budget.text}: it is {judged.figure}")
     return ExitCode.FAILED if missed else ExitCode.OK
 
 

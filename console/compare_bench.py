@@ -11,10 +11,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from console import events as ev
+from console.base.revision import head_revision
 from console.base.versions import BaseImage, find_base, identify_images
 from console.base_values import BaseStatus, Foundation
 from console.build.backends import open_backend
@@ -222,7 +224,10 @@ async def open_bench(
             emit=emit,
         )
         bench.builders.append(builder)
-        bench.builds[settings is own] = Builds(settings, builder, recorder, emit, clock, bench.identity, first_build)
+        bench.builds[settings is own] = Builds(
+            *(settings, builder, recorder, emit, clock, bench.identity, first_build),
+            revision=partial(asyncio.to_thread, head_revision, config.root),
+        )
     return bench
 
 

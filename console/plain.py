@@ -31,6 +31,7 @@ from console.state.base_words import (
     pruned_words,
     transfer_outcome,
 )
+from console.state.comparison_words import race_words
 from console.state.outlook import WORTH_TELLING_MS, build_outlook
 from console.state.store import Store
 from console.state.words import (
@@ -212,6 +213,8 @@ class PlainFrontEnd:
                 return mode_words(mode)
             case ev.ComparisonUpdated(comparison):
                 return self._comparison(comparison)
+            case ev.RaceFinished(result) if result is not None:
+                return f"race: {race_words(result)}"
         return None
 
     def _step(self, build: int, step: Step) -> str | None:

@@ -64,7 +64,7 @@ class Budget:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class Judged:
     """A budget and what was measured."""
 
     budget: Budget
@@ -131,7 +131,7 @@ def check_measurable(budgets: Iterable[Budget], measures: Mapping[Scenario, Coll
                 )
 
 
-def judge(budget: Budget, times_ms: Mapping[str, Sequence[float]]) -> Verdict:
+def judge(budget: Budget, times_ms: Mapping[str, Sequence[float]]) -> Judged:
     """Holds a budget against durations that were measured in its scenario.
 
     Args:
@@ -141,12 +141,12 @@ def judge(budget: Budget, times_ms: Mapping[str, Sequence[float]]) -> Verdict:
     times_ms = {_SPLIT: times_ms.get(Target.APP.value, ()), **times_ms}
     if budget.target is not None:
         measured = times_ms.get(budget.figure)
-        return Verdict(budget, _STATISTICS[budget.statistic](measured) if measured else None)
+        return Judged(budget, _STATISTICS[budget.statistic](measured) if measured else None)
     legacy_ms, split_ms = times_ms.get(Target.LEGACY.value), times_ms[_SPLIT]
     if not legacy_ms or not split_ms:
-        return Verdict(budget, None)
+        return Judged(budget, None)
     split = statistics.median(split_ms)
-    return Verdict(budget, statistics.median(legacy_ms) / split if split > 0 else None)
+    return Judged(budget, statistics.median(legacy_ms) / split if split > 0 else None)
 
 
 def _one_of(text: str, what: str, name: str, known: Collection[str]) -> str:

@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from console.config import CompareConfig, TargetsConfig
+from console.config import CompareConfig
 from console.history.compare import Compared, compare
 from console.history.ledger import beginnings, period
 from console.history.plan_targets import checks
@@ -21,6 +21,7 @@ from console.measurements import (
     OtherMeasurement,
     PullTime,
     Sample,
+    Verdict,
 )
 from console.model import Scenario, Target
 
@@ -59,6 +60,8 @@ class Finder:
         self._targets = settings.targets
         self._rules = StageRules(settings.stage)
         self._compared: dict[Scenario, Compared] = {}
+        self._verdicts: dict[Scenario, tuple[object, Verdict | None]] = {}
+        """With what each was found from."""
         self._written_by_others = -1
 
     def find(self, now: float, newest: Sample | None = None) -> tuple[Comparison, Findings]:
@@ -80,41 +83,43 @@ class Finder:
         for scenario in Scenario:
             if scenario not in self._compared:
                 self._compared[scenario] = compared_in(self._history, self._place, scenario, self._rules, now)
-        return _found(self._history, self._place, self._targets, self._rules, self._compared, now)
+        return self._found(now)
 
-
-def _found(
-    history: History,
-    place: Place,
-    targets: TargetsConfig,
-    rules: StageRules,
-    found: Mapping[Scenario, Compared],
-    now: float,
-) -> tuple[Comparison, Findings]:
-    base_cold_ms = median([sample.duration_ms for sample in _recent(history, place, Target.BASE, Scenario.COLD)])
-    pull = pull_time(history, place)
-    base = last_base(history, place)
-    whole_base = None if base is None else history.whole(base)
-    judged = {
-        scenario: replace(
-            one.comparison,
-            verdict=verdict(one.comparison, _evidence(one, place, whole_base, base_cold_ms, pull), rules),
+    def _found(self, now: float) -> tuple[Comparison, Findings]:
+        history, place = self._history, self._place
+        base_ms = {
+            scenario: history.times_ms(Target.BASE, scenario, *place.key, limit=COMPARED)
+            for scenario in (Scenario.COLD, Scenario.DEPS_CHANGE)
+        }
+        base_cold_ms = median(base_ms[Scenario.COLD])
+        pull = pull_time(history, place)
+        base = last_base(history, place)
+        judged = {scenario: self._judged(scenario, base, base_cold_ms, pull) for scenario in Scenario}
+        measured = [one for one in judged.values() if one.legacy is not None or one.split is not None]
+        shown = _most_telling(judged)
+        if shown.speedup is None:
+            shown = replace(shown, elsewhere=_elsewhere(shown, measured, history, place))
+        findings = Findings(
+            scenarios=tuple(shown if one.scenario is shown.scenario else one for one in measured),
+            targets=checks(measured, self._targets, pull),
+            ledger=_ledger(history, place, judged, [*base_ms[Scenario.COLD], *base_ms[Scenario.DEPS_CHANGE]], now),
+            images=_image_bytes(history, place, base),
+            base_cold_ms=base_cold_ms,
+            pull=pull,
         )
-        for scenario, one in found.items()
-    }
-    measured = [one for one in judged.values() if one.legacy is not None or one.split is not None]
-    shown = _most_telling(judged)
-    if shown.speedup is None:
-        shown = replace(shown, elsewhere=_elsewhere(shown, measured, history, place))
-    findings = Findings(
-        scenarios=tuple(shown if one.scenario is shown.scenario else one for one in measured),
-        targets=checks(measured, targets, pull),
-        ledger=_ledger(history, place, judged, now),
-        images=_image_bytes(history, place, base),
-        base_cold_ms=base_cold_ms,
-        pull=pull,
-    )
-    return shown, findings
+        return shown, findings
+
+    def _judged(
+        self, scenario: Scenario, base: Sample | None, base_cold_ms: float | None, pull: PullTime | None
+    ) -> Comparison:
+        """The comparison with its verdict."""
+        compared = self._compared[scenario]
+        known, grounds = self._verdicts.get(scenario), (compared, base, base_cold_ms, pull)
+        if known is None or known[0] != grounds:
+            whole = None if base is None else self._history.whole(base)
+            evidence = _evidence(compared, self._place, whole, base_cold_ms, pull)
+            known = self._verdicts[scenario] = grounds, verdict(compared.comparison, evidence, self._rules)
+        return replace(compared.comparison, verdict=known[1])
 
 
 def compared_in(history: History, place: Place, scenario: Scenario, rules: StageRules, now: float) -> Compared:
@@ -189,10 +194,7 @@ def _elsewhere(
             other.target.track,
             other.scenario,
             other.n,
-            statistics.median(
-                sample.duration_ms
-                for sample in history.recent(other.target, other.scenario, other.engine, other.machine, COMPARED)
-            ),
+            statistics.median(history.times_ms(other.target, other.scenario, other.engine, other.machine, COMPARED)),
             _difference(other, place),
         )
         for other in history.everywhere()
@@ -211,14 +213,11 @@ def _difference(other: Elsewhere, place: Place) -> str:
     return " on ".join(parts)
 
 
-def _ledger(history: History, place: Place, judged: Mapping[Scenario, Comparison], now: float) -> Ledger:
+def _ledger(
+    history: History, place: Place, judged: Mapping[Scenario, Comparison], base_ms: Sequence[float], now: float
+) -> Ledger:
     legacy_ms = {scenario: one.legacy.median_ms for scenario, one in judged.items() if one.legacy is not None}
     today, week, in_all = (period(history.account(*place.key, since), legacy_ms) for since in (*beginnings(now), None))
-    base_ms = [
-        sample.duration_ms
-        for scenario in (Scenario.COLD, Scenario.DEPS_CHANGE)
-        for sample in _recent(history, place, Target.BASE, scenario)
-    ]
     change = judged[Scenario.CODE_CHANGE]
     gain = None
     if change.legacy is not None and change.split is not None:

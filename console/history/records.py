@@ -33,6 +33,7 @@ _BOTH = ", ".join(f's."{name}"' for name in ("id", *COLUMNS)) + ", " + ", ".join
 _KIND = "target = ? AND scenario = ? AND engine = ? AND machine = ?"
 _COMPARABLE = "status = 'ok' AND disturbed = ''"
 _RECENT = f"SELECT {_ALL} FROM sample WHERE {_COMPARABLE} AND {_KIND} ORDER BY started_at DESC LIMIT ?"
+_TIMES = f"SELECT duration_ms FROM sample WHERE {_COMPARABLE} AND {_KIND} ORDER BY started_at DESC LIMIT ?"
 _NEWEST = f"""SELECT {_ALL} FROM sample WHERE status = 'ok' AND target = :target
     AND (:engine = '' OR engine = :engine) AND (:machine = '' OR machine = :machine)
     ORDER BY started_at DESC LIMIT :limit"""
@@ -162,6 +163,11 @@ class History:
     def recent(self, target: Target, scenario: Scenario, engine: str, machine: str, limit: int = 30) -> list[Sample]:
         """The newest comparable samples, newest last: successful builds that ran alone."""
         return self._samples(_RECENT, (target, scenario, engine, machine, limit))[::-1]
+
+    def times_ms(self, target: Target, scenario: Scenario, engine: str, machine: str, limit: int = 30) -> list[float]:
+        """What the newest comparable samples took, newest first."""
+        rows = self._rows(_TIMES, (target, scenario, engine, machine, limit))
+        return [row[0] for row in rows]
 
     def newest(self, target: Target, engine: str = "", machine: str = "", *, limit: int = 1) -> list[Sample]:
         """The newest successful builds of a target, on one engine and machine if named; newest first."""

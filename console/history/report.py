@@ -15,7 +15,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from console import format as fmt
-from console.history.budget import Verdict as Budgeted
+from console.history.budget import Judged
 from console.history.statistics import CONFIDENCE, LEAST, fences
 from console.measurements import Comparison, ImageBytes, PullTime, StageTime, TargetCheck
 from console.model import Scenario
@@ -85,7 +85,7 @@ class Report:
     """Seconds since 1970."""
     version: str
     """Of splitdeck."""
-    verdicts: tuple[Budgeted, ...] = ()
+    judged: tuple[Judged, ...] = ()
     """What became of the budgets."""
     targets: tuple[TargetCheck, ...] = ()
     """The plan's."""
@@ -105,8 +105,8 @@ def to_markdown(report: Report) -> str:
         rows = [(_plain(each.label), _plain(each.measured), _MARKS[each.met]) for each in report.targets]
         parts += ["### Targets of the plan", _table(("target", "measured", "met"), "lrl", rows)]
     parts += _images(report.images)
-    if report.verdicts:
-        parts += ["### Budgets", _table(("budget", "measured", "met"), "lrl", map(_verdict_row, report.verdicts))]
+    if report.judged:
+        parts += ["### Budgets", _table(("budget", "measured", "met"), "lrl", map(_judged_row, report.judged))]
     date = datetime.fromtimestamp(report.measured_at, timezone.utc)
     parts.append(
         f"Measured by {_code(report.command)} on {date:%Y-%m-%d}, the tracks taking turns: {_plain(report.engine)}; "
@@ -132,7 +132,7 @@ def to_json(report: Report) -> str:
         "images": {f"{name}_bytes": count for name, count in asdict(report.images).items()},
         "budgets": [
             {"budget": each.budget.text, "measured": each.measured, "limit": each.budget.limit, "met": each.met}
-            for each in report.verdicts
+            for each in report.judged
         ],
     }
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
@@ -245,8 +245,8 @@ def _stage_row(stage: StageTime) -> Sequence[str]:
     )
 
 
-def _verdict_row(verdict: Budgeted) -> Sequence[str]:
-    return _code(verdict.budget.text, in_cell=True), verdict.figure, _MARKS[verdict.met]
+def _judged_row(judged: Judged) -> Sequence[str]:
+    return _code(judged.budget.text, in_cell=True), judged.figure, _MARKS[judged.met]
 
 
 def _scenario_value(measured: Measured) -> Mapping[str, Any]:

@@ -64,8 +64,8 @@ def measured(monkeypatch: pytest.MonkeyPatch) -> list[Wish]:
             found = compared(samples[:1], samples[1:], scenario, rules=StageRules(), now=2.0)
             parts.append(Measured(found.comparison, edited="app.py"))
         times_ms = {part.comparison.scenario: part.times_ms for part in parts}
-        verdicts = tuple(judge(budget, times_ms[budget.scenario]) for budget in wish.budgets)
-        return Report(config.project.name, tuple(parts), wish.command, "engine", "machine", 1.0, "1", verdicts)
+        judged = tuple(judge(budget, times_ms[budget.scenario]) for budget in wish.budgets)
+        return Report(config.project.name, tuple(parts), wish.command, "engine", "machine", 1.0, "1", judged)
 
     monkeypatch.setattr(comparing, "measure", measure)
     return wishes

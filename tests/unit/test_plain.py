@@ -13,7 +13,7 @@ import pytest
 from console import events as ev
 from console.base_values import Transfer, TransferStatus
 from console.format import clock_time
-from console.measurements import Comparison, TrackSummary, Usual, UsualStep
+from console.measurements import Comparison, RaceResult, TrackSummary, Usual, UsualStep
 from console.model import (
     BuilderInfo,
     BuildStatus,
@@ -135,6 +135,17 @@ def test_a_held_base_is_told_with_its_reason_and_the_command_that_helps() -> Non
     told = Bench().tell(ev.BaseHeld(replace(HELD, majors=majors)))
     assert "p0 1.26.4 → 2.1.0, p1 1.26.4 → 2.1.0, p2 1.26.4 → 2.1.0, +1 more" in told[0]
     assert told[1:5] == [f"  pip p{number} 1.26.4 → 2.1.0 (major)" for number in range(4)]
+
+
+def test_how_a_race_ended() -> None:
+    bench = Bench()
+    won = RaceResult(56_900.0, 144.0, Scenario.CODE_CHANGE, paths=("app.py",))
+    assert bench.tell(ev.RaceFinished(won)) == ["race: split won by 56.8 s (×395), code change"]
+    lost = replace(won, legacy_ms=100.0, split_ms=1_100.0)
+    assert bench.tell(ev.RaceFinished(lost)) == ["race: legacy won by 1.00 s (×11.0), code change"]
+    unlike = replace(won, scenario=None, why_not="legacy was cold")
+    assert bench.tell(ev.RaceFinished(unlike)) == ["race: no race: legacy was cold"]
+    assert bench.tell(ev.RaceFinished(None)) == []
 
 
 def test_a_comparison_of_two_bases_is_told_package_by_package() -> None:

@@ -415,6 +415,7 @@ def test_every_query_of_the_panel_goes_by_an_index(path: Path) -> None:
         queries = (
             (records._RECENT, ("",) * 5),
             (records._NEWEST, named),
+            (records._TIMES, ("",) * 5),
             (records._SINCE, (0,)),
             (records._BASES, ("",)),
             (records._DETAILED, (1,)),

@@ -71,11 +71,11 @@ DEPS = Measured(
 
 
 def report(*parts: Measured, budgets: tuple[str, ...] = ()) -> Report:
-    verdicts = tuple(judge(parse_budget(text), parts[0].times_ms) for text in budgets)
+    judged = tuple(judge(parse_budget(text), parts[0].times_ms) for text in budgets)
     targets = checks([part.comparison for part in parts], TargetsConfig())
     return Report(
         *("demo", parts, "splitdeck compare --runs 3", "docker 28", "2 cores", 1_764_158_400.0, "1.2.3"),
-        verdicts=verdicts,
+        judged=judged,
         targets=targets,
     )
 
