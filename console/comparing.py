@@ -21,7 +21,7 @@ from console.errors import ConfigError
 from console.format import plural
 from console.history.budget import Budget, check_measurable, judge
 from console.history.compare import Compared, compare
-from console.history.findings import median
+from console.history.findings import made_anew, median, weight
 from console.history.plan_targets import checks
 from console.history.report import Measured, Report
 from console.history.stages import StageRules
@@ -205,27 +205,17 @@ def weighed(runs: Sequence[ScenarioRun]) -> ImageBytes:
     run = (changed or [run for run in runs if run.scenario is not Scenario.DEPS_CHANGE] or list(runs))[-1]
     app, legacy = run.samples[Target.APP][-1], run.samples[Target.LEGACY][-1]
     known = 0 < app.base_layers <= len(app.layers)
-    app_pull, legacy_pull = (_made_anew(run, target) if changed else None for target in (Target.APP, Target.LEGACY))
+    app_pull, legacy_pull = (
+        made_anew(*[run.before[target], *run.samples[target]][-2:]) if changed else None
+        for target in (Target.APP, Target.LEGACY)
+    )
     return ImageBytes(
         base=sum(layer.size_bytes for layer in app.layers[: app.base_layers]) if known else None,
-        app=_weight(app),
-        legacy=_weight(legacy),
+        app=weight(app),
+        legacy=weight(legacy),
         app_pull=app_pull,
         legacy_pull=legacy_pull,
     )
-
-
-def _weight(sample: Sample) -> int | None:
-    return sum(layer.size_bytes for layer in sample.layers) or sample.image_bytes or None
-
-
-def _made_anew(run: ScenarioRun, target: Target) -> int | None:
-    """The layers of the newest image that the one before it has not."""
-    before, last = [run.before[target], *run.samples[target]][-2:]
-    if not before.layers or not last.layers:
-        return None
-    there = {layer.digest for layer in before.layers}
-    return sum(layer.size_bytes for layer in last.layers if layer.digest not in there)
 
 
 def _counts(sample: Sample, scenario: Scenario) -> bool:
@@ -243,7 +233,7 @@ def left_out(samples: Mapping[Target, Sequence[Sample]], scenario: Scenario) -> 
         disturbed = [sample.disturbed for sample in builds if sample.scenario is scenario and sample.disturbed]
         if disturbed:
             builds_of_it = plural(len(disturbed), f"{target.value} build")
-            yield f"{builds_of_it} did not run alone ({disturbed[0]}), which no figure here counts."
+            yield f"{builds_of_it} says nothing about itself alone ({disturbed[0]}), which no figure here counts."
 
 
 def cache_mounts(config: Config) -> Iterable[str]:

@@ -218,7 +218,8 @@ class Period:
     """App builds whose scenario was not measured on the legacy track: they count for nothing."""
     base_builds: int = 0
     base_ms: float = 0.0
-    """What base builds took, also those that failed or were cancelled."""
+    """What base builds took, also those that failed or were cancelled, and pulls of the base."""
+    pulls: int = 0
 
     @property
     def net_ms(self) -> float:

@@ -243,6 +243,8 @@ class BuildOutcome:
     warnings: tuple[BuildWarning, ...] = ()
     causes: tuple[Cause, ...] = ()
     """Of every step that was run; empty where the build did not succeed."""
+    borrowed: tuple[str, ...] = ()
+    """Steps that the cache had from elsewhere than the last build of the target: their cost is not in the duration."""
     base_id: str = ""
     """ID of the base that an app build stood on; empty for other builds, and where there was none."""
 

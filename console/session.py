@@ -114,7 +114,17 @@ class Session:
         self._runner = ContainerRunner(engine, config, emit, self._clock)
         identity = Identity(measured_on, machine)
         revision = partial(asyncio.to_thread, head_revision, config.root)
-        builds = Builds(config, self._builder, self._recorder, emit, self._clock, identity, first_build, revision)
+        builds = Builds(
+            config,
+            self._builder,
+            self._recorder,
+            emit,
+            self._clock,
+            identity,
+            first_build,
+            revision,
+            cancels=chosen.backend != "podman",
+        )
         self._controller = Controller(config, builds, self._runner, self._base, emit)
         return self._controller
 

@@ -166,6 +166,8 @@ class SourceCopy:
     def edit(self, scenario: Scenario, words: str) -> None:
         """Adds a line to every copy of that file, in place of what was edited before.
 
+        Each copy gets a line of its own: a builder must not have for one track what it built for another.
+
         Args:
             scenario: One in which a file is changed.
             words: What the line says; words that no build has seen make for a file that no cache has.
@@ -176,11 +178,10 @@ class SourceCopy:
         self.edited(scenario)
         self.restore()
         editable = self._found[scenario]
-        content = editable.with_line(words)
-        self._edit = editable, content
-        for place in editable.places:
+        self._edit = editable, editable.with_line(words)
+        for number, place in enumerate(editable.places):
             with _copying(place):
-                _replace(place, content)
+                _replace(place, editable.with_line(f"{words} {number}" if number else words))
 
     def restore(self) -> None:
         """Takes the added line out again."""

@@ -38,8 +38,8 @@ class Bench:
     def make_controller(self, config: Config) -> Controller:
         """One on these fakes."""
         identity = Identity("engine", "machine")
-        builds = Builds(config, self.builder, self.recorder, self.events, self.clock, identity)
-        return Controller(config, builds, self.runner, self.base, self.events)
+        self.builds = Builds(config, self.builder, self.recorder, self.events, self.clock, identity)
+        return Controller(config, self.builds, self.runner, self.base, self.events)
 
     async def start(self, image: str = "image 1") -> None:
         """Starts it and lets the first app image serve; what was told until then is forgotten."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from console import events as ev
 from console.build.answer import failure_without_secrets
-from console.build.causes import BuildInputs, explain
+from console.build.causes import BuildInputs, borrowed, explain
 from console.build.context import KeptContext, Kind, Snapshot
 from console.build.context.reads import is_read
 from console.build.dockerfile import Dockerfile, read_dockerfile
@@ -220,8 +220,8 @@ class ProjectBuilder:
         if outcome.status is BuildStatus.OK:
             with engine_errors("reading the image's size"):
                 found: dict[str, Any] = client.inspect_image(outcome.image_id)  # type: ignore[no-untyped-call]
-            causes = self._causes(target, inputs, outcome, no_cache=no_cache)
-            outcome = replace(outcome, size_bytes=found["Size"], causes=causes)
+            causes, unpaid = self._causes(target, inputs, outcome, no_cache=no_cache)
+            outcome = replace(outcome, size_bytes=found["Size"], causes=causes, borrowed=unpaid)
             if foundation is not None:
                 outcome = check_foundation(outcome, found, foundation, dockerfile, recipe.target, reporter.warned)
         return replace(outcome, context=summary)
@@ -243,15 +243,19 @@ class ProjectBuilder:
 
     def _causes(
         self, target: Target, inputs: _Later[BuildInputs], outcome: BuildOutcome, *, no_cache: bool
-    ) -> tuple[Cause, ...]:
-        """Why the steps that were run did not come from the cache; nothing where that cannot be found out now."""
+    ) -> tuple[tuple[Cause, ...], tuple[str, ...]]:
+        """Why the steps that were run did not come from the cache, and which the cache had from elsewhere.
+
+        Nothing where that cannot be found out now.
+        """
         try:
-            now = inputs.result()
-            causes = explain(self._last_inputs.get(target), now, outcome.steps, no_cache=no_cache)
+            before, now = self._last_inputs.get(target), inputs.result()
+            causes = explain(before, now, outcome.steps, no_cache=no_cache)
+            unpaid = () if no_cache else borrowed(before, now, outcome.steps)
             self._last_inputs.keep(target, now)
         except Exception:  # noqa: BLE001 - the image is built; not to know why a step was run is no failure
-            return ()
-        return causes
+            return (), ()
+        return causes, unpaid
 
     def _kept_for(self, target: Target, context: Path) -> KeptContext:
         if target not in self._kept:

@@ -11,6 +11,7 @@ from console.build.context.reads import takes
 from console.build.dockerfile.step_inputs import StepInputs
 from console.model import Cause, CauseKind, Step, StepKind, StepStatus
 
+_COSTLY = ("RUN ", "COPY ", "ADD ")
 _MOST_LINKS = 255
 """As many as BuildKit follows."""
 
@@ -61,6 +62,30 @@ def explain(
         kind, names = changes.own(inputs) or changes.from_below(inputs, ran) or changes.around(inputs)
         causes.append(Cause(step.name, kind, tuple(names), step.duration_ms))
     return tuple(causes)
+
+
+def borrowed(previous: BuildInputs | None, current: BuildInputs, steps: Sequence[Step]) -> tuple[str, ...]:
+    """The steps that came from the cache although the last build of the target did not leave them there.
+
+    What they read has changed since, so the cache has them from elsewhere: from a build of another target that begins
+    alike, from one that did not come to its end, or from one long ago. What they cost is not in the build's time.
+
+    Args:
+        previous: Of the last successful build of the target; None where none is known.
+        current: Of this build.
+        steps: As this build ended.
+    """
+    by_line = {inputs.line: inputs for inputs in current.steps}
+    cached = [
+        (step, by_line[step.line])
+        for step in steps
+        if step.kind is StepKind.INSTRUCTION and step.cached and step.line in by_line
+    ]
+    cached = [(step, inputs) for step, inputs in cached if inputs.text.upper().startswith(_COSTLY)]
+    if previous is None:
+        return tuple(step.name for step, _ in cached)
+    changes = _Changes(previous, current)
+    return tuple(step.name for step, inputs in cached if changes.own(inputs) or changes.image(inputs))
 
 
 class _Changes:
@@ -126,13 +151,13 @@ class _Changes:
             changed.append("[build] network")
         if before.platform != now.platform:
             changed.append("[build] platform")
-        return (CauseKind.ARGUMENT, changed) if changed else self._image(inputs) or (CauseKind.GONE, ())
+        return (CauseKind.ARGUMENT, changed) if changed else self.image(inputs) or (CauseKind.GONE, ())
 
     def _settings_before(self, inputs: StepInputs) -> Mapping[str, str]:
         counterpart = self._counterparts.get(inputs.line)
         return counterpart.settings if counterpart is not None else inputs.settings
 
-    def _image(self, inputs: StepInputs) -> tuple[CauseKind, Sequence[str]] | None:
+    def image(self, inputs: StepInputs) -> tuple[CauseKind, Sequence[str]] | None:
         """An image or stage that the step stands on or takes from, and that is another one now."""
         stages, waiting = dict[int, None](), [inputs.stage]
         while waiting:

@@ -51,7 +51,7 @@ class _Rows:
 
 @dataclass(frozen=True, slots=True)
 class Compared:
-    """A comparison, and the builds in the middle that its rows are made of."""
+    """A comparison, and of each track the build in the middle; of two the quicker: no more than the median."""
 
     comparison: Comparison
     legacy: Run | None = None
@@ -88,7 +88,7 @@ def compare(
     legacy_runs = [Run(sample) for sample in legacy if _usable(sample, scenario) and sample.place == place]
     split_samples = [sample for sample in split if _usable(sample, scenario) and sample.place == place]
     if scenario is Scenario.DEPS_CHANGE:
-        split_runs = list(_with_bases(split_samples, bases or {}))
+        split_runs = list(with_bases(split_samples, bases or {}))
     else:
         split_runs = [Run(sample) for sample in split_samples]
     left, right = (_middle(runs, whole) for runs in (legacy_runs, split_runs))
@@ -105,15 +105,20 @@ def compare(
         ),
         interval=speedup_interval([run.duration_ms for run in legacy_runs], [run.duration_ms for run in split_runs]),
     )
-    return Compared(comparison, left[-1] if left else None, right[-1] if right else None)
+    return Compared(comparison, left[0] if left else None, right[0] if right else None)
 
 
 def _usable(sample: Sample, scenario: Scenario) -> bool:
     return sample.status is BuildStatus.OK and sample.scenario is scenario and not sample.disturbed
 
 
-def _with_bases(apps: Iterable[Sample], bases: Mapping[str, Sample]) -> Iterable[Run]:
-    """The app builds with the base builds before them, each of which counts once: for the first app on it."""
+def with_bases(apps: Iterable[Sample], bases: Mapping[str, Sample]) -> Iterable[Run]:
+    """The app builds with the base builds before them, each of which counts once: for the first app on it.
+
+    Args:
+        apps: App builds.
+        bases: Base builds by the image that they made.
+    """
     taken: set[str] = set()
     for app in sorted(apps, key=lambda sample: sample.started_at):
         base = bases.get(app.base_id)

@@ -269,7 +269,8 @@ def _ledger_lines(ledger: Ledger) -> Iterator[str]:
     yield "account"
     for name, span in told:
         saved = f"saved {_signed(span.saved_ms)} in {fmt.plural(span.builds, 'app build')}"
-        cost = f"base cost {fmt.duration(span.base_ms)} in {fmt.plural(span.base_builds, 'build')}"
+        pulls = f" and {fmt.plural(span.pulls, 'pull')}" if span.pulls else ""
+        cost = f"base cost {fmt.duration(span.base_ms)} in {fmt.plural(span.base_builds, 'build')}{pulls}"
         yield f"{_INDENT}{name:<9}  {saved}, {cost}, net {_signed(span.net_ms)}"
     if ledger.saves_until_paid is not None:
         yield f"{_INDENT}a base build pays off after {fmt.plural(ledger.saves_until_paid, 'save')}"

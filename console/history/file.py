@@ -1,6 +1,7 @@
 """The history's file: opening it whatever state it is in, and bringing it to the present schema.
 
-One that cannot be used (torn, another program's, a newer splitdeck's, unreadable) is kept aside as `….broken-<time>`.
+One that cannot be used (torn, another program's, unreadable) is kept aside as `….broken-<time>`; one of a newer
+splitdeck stays where it is.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ class UnusableFileError(Exception):
     """The file is not a history that this version can use; the text says why."""
 
 
+class NewerFileError(UnusableFileError):
+    """A newer splitdeck has written the file, and may be at it now: it is left where it is."""
+
+
 @contextmanager
 def alone(folder: Path) -> Iterator[None]:
     """Keeps other processes from creating, migrating or replacing a history in the folder at the same time."""
@@ -41,11 +46,12 @@ def open_or_replace(path: Path, *, thorough: bool = False) -> tuple[sqlite3.Conn
 
     Raises:
         OSError, sqlite3.OperationalError: If the surroundings are to blame (permissions, space, locks), not the file.
+        NewerFileError: If a newer splitdeck uses it.
     """
     try:
         _check_kind(path)
         return connect(str(path), thorough=thorough), ""
-    except sqlite3.OperationalError:
+    except (sqlite3.OperationalError, NewerFileError):
         raise
     except (sqlite3.DatabaseError, UnusableFileError, PermissionError) as error:
         reason = reason_of(error)
@@ -100,7 +106,7 @@ def _check_owner(connection: sqlite3.Connection) -> None:
     if (tables or application or version) and application != _APPLICATION_ID:
         raise UnusableFileError("belongs to another program")
     if version > len(MIGRATIONS):
-        raise UnusableFileError(f"written by a newer splitdeck (schema {version}, known up to {len(MIGRATIONS)})")
+        raise NewerFileError(f"written by a newer splitdeck (schema {version}, known up to {len(MIGRATIONS)})")
 
 
 def _version(connection: sqlite3.Connection) -> int:

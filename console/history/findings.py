@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from console.config import CompareConfig
@@ -19,6 +19,7 @@ from console.measurements import (
     ImageBytes,
     Ledger,
     OtherMeasurement,
+    Period,
     PullTime,
     Sample,
     Verdict,
@@ -62,7 +63,7 @@ class Finder:
         self._compared: dict[Scenario, Compared] = {}
         self._verdicts: dict[Scenario, tuple[object, Verdict | None]] = {}
         """With what each was found from."""
-        self._written_by_others = -1
+        self._written_by_others: tuple[int, int] | None = None
 
     def find(self, now: float, newest: Sample | None = None) -> tuple[Comparison, Findings]:
         """The comparison in the scenario that says most, and everything else that was found.
@@ -129,12 +130,15 @@ def compared_in(history: History, place: Place, scenario: Scenario, rules: Stage
         HistoryError: If the history cannot be read.
     """
     legacy, split = (_recent(history, place, target, scenario) for target in (Target.LEGACY, Target.APP))
-    bases = {}
-    if scenario is Scenario.DEPS_CHANGE:
-        made = {sample.base_id: history.base_build(sample.base_id) for sample in split}
-        bases = {image: base for image, base in made.items() if base is not None}
+    bases = bases_of(history, split) if scenario is Scenario.DEPS_CHANGE else {}
     base = last_base(history, place)
     return compare(legacy, split, scenario, rules=rules, now=now, base=base, bases=bases, whole=history.whole)
+
+
+def bases_of(history: History, apps: Iterable[Sample]) -> dict[str, Sample]:
+    """The builds that made the bases of app builds, by the image, as far as they were made in the same place."""
+    made = {app.base_id: (app, history.base_build(app.base_id)) for app in apps}
+    return {image: base for image, (app, base) in made.items() if base is not None and base.place == app.place}
 
 
 def last_base(history: History, place: Place) -> Sample | None:
@@ -217,7 +221,11 @@ def _ledger(
     history: History, place: Place, judged: Mapping[Scenario, Comparison], base_ms: Sequence[float], now: float
 ) -> Ledger:
     legacy_ms = {scenario: one.legacy.median_ms for scenario, one in judged.items() if one.legacy is not None}
-    today, week, in_all = (period(history.account(*place.key, since), legacy_ms) for since in (*beginnings(now), None))
+
+    def since(at: float | None) -> Period:
+        return period(history.account(*place.key, at), legacy_ms, history.pulled(*place.key, at or 0.0))
+
+    today, week, in_all = map(since, (*beginnings(now), None))
     change = judged[Scenario.CODE_CHANGE]
     gain = None
     if change.legacy is not None and change.split is not None:
@@ -233,28 +241,38 @@ def _image_bytes(history: History, place: Place, base: Sample | None) -> ImageBy
         base_bytes = sum(layer.size_bytes for layer in app.layers[: app.base_layers])
     return ImageBytes(
         base=base_bytes,
-        app=_weight(app),
-        legacy=_weight(legacy),
+        app=weight(app),
+        legacy=weight(legacy),
         app_pull=app_pull,
         legacy_pull=legacy_pull,
     )
 
 
 def _image(history: History, place: Place, target: Target) -> tuple[Sample | None, int | None]:
-    """The newest build of a target, and what its image has that the one before it, of the same base, had not."""
+    """The newest build of a target, and what the last code change made anew of its image."""
     newest = history.newest(target, *place.key, limit=10)
     if not newest:
         return None, None
     last = history.whole(newest[0])
-    like = [sample for sample in newest if sample.base_id == last.base_id and not sample.no_cache]
-    before = next((sample for sample in like if sample.image_id != last.image_id), None)
-    if before is None or not last.layers or not (known := history.whole(before).layers):
-        return last, None
-    there = {layer.digest for layer in known}
-    return last, sum(layer.size_bytes for layer in last.layers if layer.digest not in there)
+    warm = [sample for sample in newest if not sample.no_cache]
+    for index, changed in enumerate(warm):
+        if changed.scenario is Scenario.CODE_CHANGE and not changed.disturbed:
+            like = (sample for sample in warm[index + 1 :] if sample.base_id == changed.base_id)
+            before = next((sample for sample in like if sample.image_id != changed.image_id), None)
+            return last, None if before is None else made_anew(history.whole(before), history.whole(changed))
+    return last, None
 
 
-def _weight(sample: Sample | None) -> int | None:
+def made_anew(before: Sample, after: Sample) -> int | None:
+    """The layers of an image that an earlier one had not, in bytes; None where it is not known which it had."""
+    if not before.layers or not after.layers:
+        return None
+    there = {layer.digest for layer in before.layers}
+    return sum(layer.size_bytes for layer in after.layers if layer.digest not in there)
+
+
+def weight(sample: Sample | None) -> int | None:
+    """What an image weighs, in bytes; None where unknown."""
     if sample is None:
         return None
     return sum(layer.size_bytes for layer in sample.layers) or sample.image_bytes or None

@@ -3,7 +3,8 @@
 An app build saves the difference to the legacy median of its own scenario, on its own engine and machine; where that
 was never measured it counts for nothing, and how many these are is said. App builds that failed, were cancelled or did
 not run alone neither save nor cost: the legacy build would have ended the same way. Base builds cost what they took,
-however they ended. Builds that were only made to be measured (`splitdeck compare`, races) count on neither side.
+however they ended, and so do pulls of the base. Builds that were only made to be measured (`splitdeck compare`, races)
+count on neither side.
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ from console.measurements import Period
 from console.model import Scenario, Target
 
 
-def period(accounts: Iterable[Account], legacy_ms: Mapping[Scenario, float]) -> Period:
+def period(
+    accounts: Iterable[Account], legacy_ms: Mapping[Scenario, float], pulls: tuple[int, float] = (0, 0.0)
+) -> Period:
     """One span of time.
 
     Args:
         accounts: What was built in it.
         legacy_ms: Medians of legacy builds, where measured.
+        pulls: How many pulls of the base there were in it, and what they took in milliseconds.
     """
-    found = Period()
+    found = Period(pulls=pulls[0], base_ms=pulls[1])
     for account in accounts:
         if account.target is Target.BASE:
             found = replace(

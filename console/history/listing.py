@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from console.history.findings import COMPARED
+from console.history.compare import Run, with_bases
+from console.history.findings import COMPARED, bases_of
 from console.history.marks import Yardstick
 from console.history.records import History
 from console.measurements import BuildQuery, ListedBuild, Mark, Trend
-from console.model import BuildStatus, Scenario, Target
+from console.model import BuildStatus, Scenario, Target, Track
 
 _TREND = 200
 """Newest builds of each track that a trend has: more than a plot has columns."""
@@ -45,8 +46,11 @@ def trends(history: History, place: tuple[str, str], scenario: Scenario) -> tupl
     Raises:
         HistoryError: If the history cannot be read.
     """
-    found = ((target, history.recent(target, scenario, *place, limit=_TREND)) for target in (Target.LEGACY, Target.APP))
-    return tuple(
-        Trend(target.track, scenario, tuple((sample.started_at, sample.duration_ms) for sample in samples))
-        for target, samples in found
+    legacy, apps = (history.recent(target, scenario, *place, limit=_TREND) for target in (Target.LEGACY, Target.APP))
+    runs = list(map(Run, apps))
+    if scenario is Scenario.DEPS_CHANGE:  # the app build alone is only half of it
+        runs = list(with_bases(apps, bases_of(history, apps)))
+    return (
+        Trend(Track.LEGACY, scenario, tuple((sample.started_at, sample.duration_ms) for sample in legacy)),
+        Trend(Track.SPLIT, scenario, tuple((run.sample.started_at, run.duration_ms) for run in runs)),
     )

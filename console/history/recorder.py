@@ -14,7 +14,8 @@ from console.config import CompareConfig
 from console.history.findings import Finder, Place
 from console.history.listing import listed, trends
 from console.history.records import History, HistoryError
-from console.history.scenario import scenario_of
+from console.history.scenario import scenario_of, skew_of
+from console.history.stages import instruction_of
 from console.history.usual import unnumbered, usual
 from console.measurements import (
     BuildQuery,
@@ -27,7 +28,7 @@ from console.measurements import (
     Trend,
     Usual,
 )
-from console.model import BuildNumber, BuildStatus, Clock, Scenario, Step, StepKind, Target
+from console.model import BuildNumber, Clock, Scenario, Step, StepKind, Target
 
 Result = TypeVar("Result")
 
@@ -37,7 +38,6 @@ _WARM = {Target.APP: Scenario.CODE_CHANGE, Target.BASE: Scenario.DEPS_CHANGE, Ta
 """What a build that may use the cache will most likely be; a base is hardly ever built but for its dependencies."""
 _TELLING = (Scenario.CODE_CHANGE, Scenario.DEPS_CHANGE, Scenario.COLD)
 """Scenarios whose samples tell what a step takes when it is run; without a change hardly one is."""
-RESUMED = "it went on from a build of the same files that did not come to its end"
 
 
 class HistoryRecorder:
@@ -100,8 +100,8 @@ class HistoryRecorder:
                     previous=previous,
                 ),
                 recipe=sample.recipe or recipe_of(sample.steps),
-                disturbed=sample.disturbed or self._resumed(sample, previous),
             )
+            kept = replace(kept, disturbed=kept.disturbed or skew_of(kept))
             kept = replace(kept, number=history.add(kept))
             return Recorded(kept, *self._found(kept))
 
@@ -191,19 +191,15 @@ class HistoryRecorder:
             self._finder = Finder(self._opened, self._place, self._settings)
         return self._finder.find(self._clock.now(), newest)
 
-    def _resumed(self, sample: Sample, previous: Sample | None) -> str:
-        """What is wrong with a figure that an earlier attempt at the same files has made better than it is."""
-        if sample.no_cache or sample.status is not BuildStatus.OK or not sample.context_digest:
-            return ""
-        since = previous.started_at if previous is not None else 0.0
-        resumed = self._opened.attempted(sample.target, *sample.place, since, sample.context_digest)
-        return RESUMED if resumed else ""
-
     async def _call(self, job: Callable[[], Result]) -> Result:
         return await asyncio.get_running_loop().run_in_executor(self._thread, job)
 
 
 def recipe_of(steps: Iterable[Step]) -> str:
-    """Tells apart builds of Dockerfiles with other instructions, by their steps; empty for none."""
-    names = sorted(unnumbered(step.name) for step in steps if step.kind is StepKind.INSTRUCTION)
+    """Tells apart builds of Dockerfiles with other instructions, by their steps; empty for none.
+
+    What they are built on is none of it: a base of another version makes no other Dockerfile.
+    """
+    instructions = (step for step in steps if step.kind is StepKind.INSTRUCTION)
+    names = sorted(unnumbered(step.name) for step in instructions if instruction_of(step.name) != "FROM")
     return hashlib.sha256("\0".join(names).encode("utf-8", "surrogateescape")).hexdigest()[:12] if names else ""

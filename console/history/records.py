@@ -20,7 +20,7 @@ from urllib.parse import quote
 import platformdirs
 
 from console.errors import SplitdeckError
-from console.history.file import UnusableFileError, alone, connect, open_or_replace, reason_of
+from console.history.file import NewerFileError, UnusableFileError, alone, connect, open_or_replace, reason_of
 from console.history.rows import COLUMNS, DETAILS, row_of, sample_of
 from console.measurements import BuildQuery, PullSample, Sample, Trigger
 from console.model import BuildNumber, Scenario, Target
@@ -38,24 +38,25 @@ _NEWEST = f"""SELECT {_ALL} FROM sample WHERE status = 'ok' AND target = :target
     AND (:engine = '' OR engine = :engine) AND (:machine = '' OR machine = :machine)
     ORDER BY started_at DESC LIMIT :limit"""
 _PREVIOUS = f"""SELECT {_ALL} FROM sample WHERE status = 'ok' AND target = :target AND engine = :engine
-    AND machine = :machine AND (:compared OR "trigger" <> 'compare' OR base_id = :base_id)
+    AND machine = :machine AND started_at < :started_at AND (:compared OR "trigger" <> 'compare' OR base_id = :base_id)
     ORDER BY started_at DESC LIMIT 1"""
 _SINCE = f"SELECT {_ALL} FROM sample WHERE started_at >= ? ORDER BY started_at"
 _DETAILED = f"SELECT {_BOTH} FROM sample s JOIN detail d USING (id) WHERE s.id = ?"
-_ATTEMPTS = f"""SELECT {_ALL} FROM sample WHERE target = ? AND engine = ? AND machine = ? AND status <> 'ok'
-    AND started_at > ? AND context_digest = ? LIMIT 1"""
 _BASES = f"""SELECT {_ALL} FROM sample INDEXED BY bases
     WHERE target = 'base' AND status = 'ok' AND image_id = ? ORDER BY id LIMIT 1"""
 _ACCOUNT = """SELECT target, scenario, status = 'ok' AND disturbed = '', count(*), sum(duration_ms) FROM sample
     WHERE target <> 'legacy' AND "trigger" <> 'compare' AND engine = ? AND machine = ? AND {} GROUP BY 1, 2, 3"""
 _ACCOUNT_SINCE = _ACCOUNT.format("started_at >= ?").replace("FROM sample", "FROM sample INDEXED BY accounted")
-_ACCOUNT_AFTER = _ACCOUNT.format("id > ?")
+_ACCOUNT_AFTER = _ACCOUNT.format("id > ? AND id <= ?")
 _ELSEWHERE = f"""SELECT target, scenario, engine, machine, count(*), max(started_at) FROM sample WHERE {_COMPARABLE}
     AND target <> 'base' GROUP BY target, scenario, engine, machine ORDER BY 6 DESC"""
 _ADD = f"INSERT INTO sample ({_ALL}) VALUES (NULL{', ?' * len(COLUMNS)})"
 _ADD_DETAIL = f"INSERT INTO detail (id, {', '.join(DETAILS)}) VALUES (?{', ?' * len(DETAILS)})"
 _PULL_COLUMNS = tuple(item.name for item in fields(PullSample))
 _ADD_PULL = f"INSERT INTO pull ({', '.join(_PULL_COLUMNS)}) VALUES ({', '.join('?' * len(_PULL_COLUMNS))})"
+_PULLED = (
+    "SELECT count(*), coalesce(sum(duration_ms), 0) FROM pull WHERE engine = ? AND machine = ? AND started_at >= ?"
+)
 _PULLS = f"""SELECT {", ".join(_PULL_COLUMNS)} FROM pull WHERE engine = ? AND machine = ?
     ORDER BY started_at DESC LIMIT ?"""
 SORTABLE = frozenset(COLUMNS) - {"image_id", "base_id", "context_digest", "recipe"}
@@ -118,6 +119,8 @@ class History:
         self._writable = writable
         self._accounts: dict[tuple[str, str], tuple[int, dict[tuple[Target, Scenario, bool], Account]]] = {}
         """By place: up to which build it was added up, and what that comes to."""
+        self._files = 1
+        """How many files were used so far: a damaged one makes way for another."""
 
     @classmethod
     def open(cls, path: Path) -> History:
@@ -127,7 +130,7 @@ class History:
             with alone(path.parent):
                 connection, notice = open_or_replace(path)
             return cls(path, connection, notice, writable=True)
-        except (OSError, sqlite3.Error) as error:
+        except (OSError, sqlite3.Error, NewerFileError) as error:
             trouble = f"history {path}: {reason_of(error)}"
         try:  # without its lock and journal files, which cannot be made where nothing can be written
             connection = connect(f"file:{quote(os.fsencode(path))}?mode=ro&immutable=1", uri=True)
@@ -160,6 +163,11 @@ class History:
         rows = self._rows(_PULLS, (engine, machine, limit))[::-1]
         return [replace(PullSample(*row), whole=bool(row[_PULL_COLUMNS.index("whole")])) for row in rows]
 
+    def pulled(self, engine: str, machine: str, since: float) -> tuple[int, float]:
+        """How many pulls of the base there were since a moment, and what they took in milliseconds."""
+        ((count, total_ms),) = self._rows(_PULLED, (engine, machine, since))
+        return int(count), float(total_ms)
+
     def recent(self, target: Target, scenario: Scenario, engine: str, machine: str, limit: int = 30) -> list[Sample]:
         """The newest comparable samples, newest last: successful builds that ran alone."""
         return self._samples(_RECENT, (target, scenario, engine, machine, limit))[::-1]
@@ -183,18 +191,13 @@ class History:
         `splitdeck compare` builds with other dependencies than the user's, too: to a build that was not made by it
         those say nothing.
         """
-        asked = {"target": sample.target, "engine": sample.engine, "machine": sample.machine}
-        compared = sample.trigger is Trigger.COMPARE
-        return next(iter(self._samples(_PREVIOUS, {**asked, "compared": compared, "base_id": sample.base_id})), None)
+        asked = {name: getattr(sample, name) for name in ("target", "engine", "machine", "started_at", "base_id")}
+        return next(iter(self._samples(_PREVIOUS, {**asked, "compared": sample.trigger is Trigger.COMPARE})), None)
 
     def base_build(self, image_id: str) -> Sample | None:
         """The build that made a base image; None where it came from elsewhere."""
         found = self._samples(_BASES, (image_id,)) if image_id else []
         return found[0] if found else None
-
-    def attempted(self, target: Target, engine: str, machine: str, since: float, context_digest: str) -> bool:
-        """Whether a build of these very files was begun since a moment, and did not succeed."""
-        return bool(self._rows(_ATTEMPTS, (target, engine, machine, since, context_digest)))
 
     def since(self, at: float) -> list[Sample]:
         """Every build, of any outcome, begun at a moment (seconds since 1970) or later, oldest first."""
@@ -209,7 +212,7 @@ class History:
             return [_account(row) for row in self._rows(_ACCOUNT_SINCE, (engine, machine, since))]
         counted, known = self._accounts.get((engine, machine), (0, {}))
         (last,) = self._rows("SELECT coalesce(max(id), 0) FROM sample", ())[0]
-        for newer in map(_account, self._rows(_ACCOUNT_AFTER, (engine, machine, counted))):
+        for newer in map(_account, self._rows(_ACCOUNT_AFTER, (engine, machine, counted, last))):
             key = (newer.target, newer.scenario, newer.comparable)
             before = known.get(key)
             known[key] = newer if before is None else before.plus(newer)
@@ -250,10 +253,10 @@ class History:
         (last,) = self._rows("SELECT coalesce(max(id), 0) FROM sample", (), "build numbers begin anew")[0]
         return int(last) + 1
 
-    def written_by_others(self) -> int:
-        """Changes whenever another process has written to the file."""
+    def written_by_others(self) -> tuple[int, int]:
+        """Changes whenever another process has written to the file, or another file has taken its place."""
         (version,) = self._rows("PRAGMA data_version", ())[0]
-        return int(version)
+        return self._files, int(version)
 
     def close(self) -> None:
         """Ends the use of the file; more than once does no harm."""
@@ -280,6 +283,8 @@ class History:
             hint = "check free space and permissions of the folder; building goes on without it"
             if self._writable and type(error) is sqlite3.DatabaseError:  # damaged; subclasses mean other things
                 self._connection.close()
+                self._files += 1
+                self._accounts.clear()
                 with suppress(OSError, sqlite3.Error), alone(self.path.parent):
                     self._connection, self.notice = open_or_replace(self.path, thorough=True)
                 hint = self.notice or hint

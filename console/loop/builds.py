@@ -7,17 +7,21 @@ import os
 import platform
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from console import events as ev
 from console.config import Config
 from console.errors import EngineUnreachableError, SplitdeckError
+from console.format import plural
 from console.history.stages import instruction_of
+from console.history.usual import unnumbered
 from console.loop.guard import defect, guarded
 from console.loop.ports import Emit, ImageBuilder, Recorder
 from console.measurements import Recorded, Sample, Trigger
 from console.model import BuildNumber, BuildOutcome, BuildStatus, ChangeBatch, Clock, Scenario, StepFailure, Target
+
+Fact = TypeVar("Fact")
 
 _REMEMBERED = 8
 """So many builds may still be waiting for their image to serve."""
@@ -67,6 +71,7 @@ class Builds:
         identity: Where measurements are taken.
         first_number: The next build's number, so that numbers go on from an earlier session.
         revision: The commit that is checked out.
+        cancels: Whether a build is at an end once it is cancelled, and not only once its running step is.
     """
 
     def __init__(
@@ -79,6 +84,8 @@ class Builds:
         identity: Identity,
         first_number: BuildNumber = 1,
         revision: Callable[[], Awaitable[str]] | None = None,
+        *,
+        cancels: bool = True,
     ) -> None:
         self._images = {
             Target.APP: config.app.image,
@@ -94,6 +101,7 @@ class Builds:
         self._next_number = first_number
         self._disturbed: set[Target] = set()
         """Targets whose running build shares the machine with another one."""
+        self.cancels = cancels
         self._leaving: set[Target] = set()
         """Targets whose running build was told to end."""
         self._recorded: OrderedDict[BuildNumber, asyncio.Task[Recorded | None]] = OrderedDict()
@@ -129,12 +137,13 @@ class Builds:
             watching: Whether the loop runs, so that a save leads to another build.
         """
         number, self._next_number = self._next_number, self._next_number + 1
-        if others := self.running - self._leaving:
+        if others := self.running - (self._leaving if self.cancels else set()):
             self._disturbed |= {target, *others}
         self.running.add(target)
         started_at = self.clock.now()
         batch_number = batch.number if batch else None
         self._emit(ev.BuildStarted(number, target, target.track, self._images[target], reason, batch_number))
+        revision = None if self._revision is None else asyncio.ensure_future(self._revision())
         expecting = asyncio.create_task(self._expect(number, target, no_cache=no_cache))  # begins once the build has
         hint, cut_off = "", False
         try:
@@ -159,7 +168,9 @@ class Builds:
         disturbed = target in self._disturbed
         self._disturbed.discard(target)
         sample = self._sample(target, finished, started_at, reason, trigger, no_cache=no_cache, stands_on=stands_on)
-        recorded = asyncio.create_task(self._record(replace(sample, disturbed=_BESIDE if disturbed else "")))
+        sample = replace(sample, disturbed=_BESIDE if disturbed else _skew(outcome))
+        earlier = next(reversed(self._recorded.values()), None)
+        recorded = asyncio.create_task(self._record(sample, revision, earlier))
         self._recorded[number] = recorded
         while len(self._recorded) > _REMEMBERED and next(iter(self._recorded.values())).done():
             self._recorded.popitem(last=False)
@@ -194,7 +205,7 @@ class Builds:
 
     async def settle(self) -> None:
         """Waits until everything is recorded."""
-        await asyncio.gather(*self._recorded.values())
+        await asyncio.gather(*self._recorded.values(), return_exceptions=True)
 
     async def _expect(self, number: BuildNumber, target: Target, *, no_cache: bool) -> None:
         """Tells what the build that has just begun usually takes."""
@@ -262,18 +273,38 @@ class Builds:
             steps=outcome.steps,
         )
 
-    async def _record(self, sample: Sample) -> Recorded | None:
-        if self._revision is not None:
-            sample = replace(sample, revision=await self._revision())
+    async def _record(
+        self, sample: Sample, revision: asyncio.Future[str] | None, earlier: asyncio.Task[Recorded | None] | None
+    ) -> Recorded | None:
+        """Keeps a sample, after those of the builds that ended before."""
+        if revision is not None:
+            sample = replace(sample, revision=await _known(revision, ""))
         if sample.status is BuildStatus.OK:
-            with suppress(SplitdeckError):  # what it weighs is no reason to say anything; the image may be gone by now
-                base_id = sample.base_id if sample.target is Target.APP else ""
-                layers, base_layers = await self._builder.layers(sample.image_id, base_id)
-                sample = replace(sample, layers=layers, base_layers=base_layers)
+            base_id = sample.base_id if sample.target is Target.APP else ""
+            layers, base_layers = await _known(self._builder.layers(sample.image_id, base_id), ((), 0))
+            sample = replace(sample, layers=layers, base_layers=base_layers)
+        if earlier is not None:
+            await asyncio.wait([earlier])
         recorded: Recorded | None = await guarded(self._emit, self.recorder.record(sample))
         if recorded is not None:
             self._emit(ev.ComparisonUpdated(recorded.comparison, recorded.findings))
         return recorded
+
+
+async def _known(fact: Awaitable[Fact], otherwise: Fact) -> Fact:
+    """What is good to know of a build, and no reason to say anything where it cannot be found out."""
+    try:
+        return await fact
+    except Exception:  # noqa: BLE001 - the sample is worth more than what is missing in it
+        return otherwise
+
+
+def _skew(outcome: BuildOutcome) -> str:
+    """What is wrong with a build's time as a measure of what its change costs; empty where nothing is."""
+    if not outcome.borrowed:
+        return ""
+    steps = plural(len(outcome.borrowed), "step")
+    return f"the cache had {steps} from another build: {unnumbered(outcome.borrowed[0])}"
 
 
 _KEYS = {Target.BASE: "b", Target.LEGACY: "l"}

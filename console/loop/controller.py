@@ -62,9 +62,7 @@ class Controller:
         self._held: ChangeBatch | None = None
         self._wanted: AppRequest | None = None
         self._lanes = Lanes()
-        self._racing = Racing(
-            config.compare, emit, self._build_legacy, partial(builds.cancel, Target.LEGACY), self._is_busy
-        )
+        self._racing = Racing(config.compare, emit, self._build_legacy, builds, self._is_busy)
         self._history = HistoryWishes(builds.recorder, emit)
         self.first_cycle: asyncio.Future[bool] | None = None
         """Set to whether the first build came into service."""
@@ -101,6 +99,7 @@ class Controller:
         """A change batch from the watcher."""
         if self._lanes.stopped:
             return
+        self._racing.changed()
         detect_ms = (batch.closed_at - batch.saved_at) * 1000
         self._emit(ev.ChangeDetected(batch.number, batch.paths, batch.saved_at, detect_ms))
         known = self._config_is_known(batch)
@@ -206,6 +205,7 @@ class Controller:
             if target is Target.LEGACY and self._lanes.is_busy(target):  # two builds of one image never overlap
                 self._builds.cancel(target)
                 await self._lanes.ended(target)
+            change = self._racing.changed()
             finished = await self._build(target, request.reason, request.batch, trigger=request.trigger)
             cut_off = cut_off + 1 if finished.cut_off else 0
             if (stands_on := finished.outcome.base_id) and self.base.status and stands_on != self.base.status.image_id:
@@ -216,7 +216,7 @@ class Controller:
                 self._wanted = request if newer is None else newer.after(request)
                 await self._outage.is_over(finished.why)
             elif finished.outcome.status is BuildStatus.OK and target is self._mode.target:
-                self._racing.built(finished, request.batch)
+                self._racing.built(finished, request.batch, change)
                 if self._config.compare.background and request.trigger is Trigger.SAVE and self._mode is Mode.SPLIT:
                     self._race_legacy(asked=False)
                 await self._service.take_over(request.batch, finished)
@@ -321,8 +321,6 @@ class Controller:
             self._emit(ev.ErrorOccurred("there is nothing to race: every save builds the legacy image", "m goes back"))
         elif self._racing.ask(asked=asked):
             self._lanes.start(Target.LEGACY, self._racing.run())
-        elif asked and self._racing.running:
-            self._emit(ev.ErrorOccurred("the legacy build is still running", "x cancels it"))
 
     async def _build_legacy(self, reason: str, trigger: Trigger) -> FinishedBuild:
         finished = await self._build(Target.LEGACY, reason, trigger=trigger)
@@ -348,6 +346,8 @@ class Controller:
         trigger: Trigger,
         no_cache: bool = False,
     ) -> FinishedBuild:
+        if target is not Target.APP and (batch is None or not self._base_images.files.isdisjoint(batch.paths)):
+            await self.base.look()  # inputs may be others than when somebody last looked
         status, stands_on = self.base.status, ""
         if status is not None:
             stands_on = status.image_id if target is Target.APP else status.inputs_fingerprint

@@ -11,18 +11,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 
 from console import events as ev
 from console.config import CompareConfig
 from console.format import duration
 from console.format import paths as some_paths
-from console.loop.builds import FinishedBuild
+from console.loop.builds import Builds, FinishedBuild
 from console.loop.guard import guarded
 from console.loop.ports import Emit
 from console.measurements import Race, RacePhase, RaceResult, Recorded, Trigger
-from console.model import BuildStatus, ChangeBatch
+from console.model import BuildStatus, ChangeBatch, Target
 
 _AFTER_THE_BUILD = "what is being built goes first"
+_CHANGED = "the source changed while the legacy build ran"
 _LOOK_AGAIN_S = 0.25
 """How often it is looked whether what else is under way has ended."""
 
@@ -34,7 +36,7 @@ class Racing:
         settings: Whether it gives way, and after how long it begins by itself.
         emit: Where events go.
         build: Builds the legacy image, for a reason.
-        cancel: Ends that build.
+        builds: Ends that build.
         is_busy: Whether anything else is being built or brought into service.
     """
 
@@ -43,17 +45,21 @@ class Racing:
         settings: CompareConfig,
         emit: Emit,
         build: Callable[[str, Trigger], Awaitable[FinishedBuild]],
-        cancel: Callable[[], None],
+        builds: Builds,
         is_busy: Callable[[], bool],
     ) -> None:
-        self._settings = settings
+        self._beside = settings.race == "beside"
+        self._gives_way = not self._beside and builds.cancels  # a build that goes on all the same is in the way
+        self._idle_s = settings.idle_s
         self._emit = emit
         self._build = build
-        self._cancel = cancel
+        self._cancel = partial(builds.cancel, Target.LEGACY)
         self._is_busy = is_busy
         self._race: Race | None = None
         self._gave_way = False
         """The legacy build was ended for something else, and is to begin anew."""
+        self._failed = False
+        """The last legacy build failed: as long as nobody asks, the next would, too."""
         self._given_up = False
         """Nobody wants the race any more whose legacy build is under way."""
         self._stirred = asyncio.Event()
@@ -61,6 +67,8 @@ class Racing:
         """When something was last saved or built, on the event loop's clock."""
         self._app: FinishedBuild | None = None
         """The app build of the source as it is; None while there is none."""
+        self._changes = 0
+        """How often the source changed, or an app build began."""
         self._paths: tuple[str, ...] = ()
 
     @property
@@ -69,12 +77,19 @@ class Racing:
         return self._race is not None and self._race.phase is RacePhase.RUNNING
 
     def ask(self, *, asked: bool = True) -> bool:
-        """Wants a race; false if the user's own is under way already, and `run` need not be called."""
+        """Wants a race, at once where that is possible; false where one is under way and `run` need not be called.
+
+        A race that began by itself becomes the user's.
+        """
         if self._race is not None:
-            if not asked or self._race.asked:
-                return False
-            self._tell(replace(self._race, asked=True))
-            self._stirred.set()
+            if asked and self.running and self._race.asked:
+                self._emit(ev.ErrorOccurred("the legacy build is still running", "x cancels it"))
+            elif asked:
+                self._tell(replace(self._race, asked=True, why="" if self.running else _AFTER_THE_BUILD))
+                self._gave_way = self._gave_way and self.running
+                self._stirred.set()
+            return False
+        if not asked and self._failed:
             return False
         why = _AFTER_THE_BUILD if asked else self._when_idle()
         self._tell(Race(RacePhase.WAITING, self._paths, asked=asked, why=why))
@@ -96,23 +111,30 @@ class Racing:
             if self._gave_way and not self._given_up and self._race is not None:
                 self._tell(replace(self._race, phase=RacePhase.WAITING, split_ms=None, why=self._when_idle()))
                 continue
-            self._race = None
+            self._failed = finished.outcome.status is BuildStatus.FAILED
             result = None
             if finished.outcome.status is BuildStatus.OK:
-                result = await self._result(finished, app if app is self._app else None)
+                result = await self._result(finished, app, changed=app is not self._app)
+            self._race = None
             self._emit(ev.RaceFinished(result))
 
-    def give_way(self) -> None:
-        """Something else is to be built: what was built before is no match any more, and a race goes on later."""
+    def changed(self) -> int:
+        """The source changed, or is built now: an app build of before is no match any more. To be given to `built`."""
         self._app = None
+        self._changes += 1
+        return self._changes
+
+    def give_way(self) -> None:
+        """Something else is to be built: a race goes on later."""
         self._touch()
-        if self.running and self._settings.race == "in-turn":
+        if self.running and self._gives_way:
             self._gave_way = True
             self._cancel()
 
-    def built(self, finished: FinishedBuild, batch: ChangeBatch | None) -> None:
-        """The app image of the newest save was built."""
-        self._app, self._paths = finished, batch.paths if batch is not None else ()
+    def built(self, finished: FinishedBuild, batch: ChangeBatch | None, change: int) -> None:
+        """An app image was built, of the source as it was at a change."""
+        if change == self._changes:
+            self._app, self._paths = finished, batch.paths if batch is not None else ()
         self._touch()
 
     def give_up(self) -> None:
@@ -130,12 +152,14 @@ class Racing:
         if race is None:
             return None
         wait = _LOOK_AGAIN_S
+        if self._beside and race.asked:
+            return race
         if self._is_busy():
             self._touch()
         else:
             must_be_idle = not race.asked or self._gave_way
             quiet = asyncio.get_running_loop().time() - self._quiet_since
-            wait = self._settings.idle_s - quiet if must_be_idle else 0.0
+            wait = self._idle_s - quiet if must_be_idle else 0.0
             if wait <= 0:
                 return race
         self._stirred.clear()
@@ -147,18 +171,18 @@ class Racing:
         self._quiet_since = asyncio.get_running_loop().time()
 
     def _when_idle(self) -> str:
-        return f"until nothing was saved or built for {duration(self._settings.idle_s * 1000)}"
+        return f"until nothing was saved or built for {duration(self._idle_s * 1000)}"
 
     def _tell(self, race: Race) -> None:
         self._race = race
         self._emit(ev.RaceStarted(race))
 
-    async def _result(self, legacy: FinishedBuild, app: FinishedBuild | None) -> RaceResult:
+    async def _result(self, legacy: FinishedBuild, app: FinishedBuild | None, *, changed: bool) -> RaceResult:
         mine = await self._recorded(legacy)
         theirs = await self._recorded(app) if app is not None else None
         legacy_ms = legacy.outcome.duration_ms
         split_ms = app.outcome.duration_ms if app is not None else None
-        why_not = why_unlike(mine, theirs)
+        why_not = _CHANGED if changed else why_unlike(mine, theirs)
         scenario = mine.sample.scenario if mine is not None and not why_not else None
         return RaceResult(legacy_ms, split_ms, scenario, why_not, self._paths)
 

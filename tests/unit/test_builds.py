@@ -12,8 +12,8 @@ import pytest
 from console import events as ev
 from console.history.records import HistoryError
 from console.loop.builds import Builds, FinishedBuild, Identity
-from console.measurements import Trigger, Usual
-from console.model import BuildOutcome, Cause, CauseKind, Step, StepKind, StepStatus, Target
+from console.measurements import Layer, Trigger, Usual
+from console.model import BuildOutcome, BuildStatus, Cause, CauseKind, Step, StepKind, StepStatus, Target
 from tests.fakes import Events, FakeBuilder, FakeClock, FakeRecorder, failed, make_project, ok
 
 USUAL = Usual(4, 57_000.0)
@@ -137,3 +137,53 @@ async def test_the_image_that_a_build_starts_from_counts_neither_as_a_step_nor_a
     (end,) = asked.events.of(ev.BuildFinished)
     assert isinstance(end, ev.BuildFinished)
     assert (end.cached, end.total) == (1, 2)
+
+
+async def test_what_cannot_be_found_out_does_not_cost_the_sample(bench: Callable[[FakeRecorder], Bench]) -> None:
+    class Silent(FakeBuilder):
+        async def layers(self, image_id: str, base_id: str) -> tuple[tuple[Layer, ...], int]:
+            raise KeyError("Size")
+
+    asked = bench(FakeRecorder())
+    asked.builds._builder = asked.builder = Silent()
+    finished = await asked.build(ok("image"))
+    assert finished.recorded is not None
+    assert len(asked.recorder.samples) == 1
+    assert asked.events.of(ev.ErrorOccurred) == []
+
+
+async def test_samples_are_kept_in_the_order_in_which_builds_ended(bench: Callable[[FakeRecorder], Bench]) -> None:
+    gate = asyncio.Event()
+
+    class Slow(FakeBuilder):
+        async def layers(self, image_id: str, base_id: str) -> tuple[tuple[Layer, ...], int]:
+            await gate.wait()
+            return (), 0
+
+    asked = bench(FakeRecorder())
+    asked.builds._builder = asked.builder = Slow()
+    builds = []
+    for outcome in (ok("image"), failed("no")):
+        building = asyncio.create_task(
+            asked.builds.build(
+                *(Target.APP, "asked for", None),
+                trigger=Trigger.ASKED,
+                no_cache=False,
+                stands_on="",
+                serving=False,
+            )
+        )
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        asked.builder.finish(Target.APP, outcome)
+        builds.append(await building)
+    await asyncio.sleep(0)
+    gate.set()
+    await asked.builds.settle()
+    assert [sample.status for sample in asked.recorder.samples] == [BuildStatus.OK, BuildStatus.FAILED]
+
+
+async def test_a_build_that_was_given_steps_is_no_measure(bench: Callable[[FakeRecorder], Bench]) -> None:
+    asked = bench(FakeRecorder())
+    await asked.build(replace(ok("image"), borrowed=("[2/3] RUN pip install",)))
+    assert asked.recorder.samples[0].disturbed == "the cache had 1 step from another build: RUN pip install"

@@ -9,10 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.build.causes import BuildInputs, explain
+from console.build.causes import BuildInputs, borrowed, explain
 from console.build.dockerfile import parse_dockerfile
 from console.build.dockerfile.step_inputs import step_inputs
 from console.build.last_inputs import LastInputs
+from console.history.usual import unnumbered
 from console.model import Cause, CauseKind, Step, StepKind, StepStatus, Target
 
 TEXT = """\
@@ -194,3 +195,21 @@ def test_a_damaged_file_is_as_good_as_none(tmp_path_factory: pytest.TempPathFact
     (file,) = folder.iterdir()
     file.write_bytes(garbage)
     assert LastInputs(folder, "x").get(Target.APP) is None
+
+
+def test_what_the_cache_has_from_elsewhere() -> None:
+    everything = ("COPY requirements.txt .", "RUN pip install -r requirements.txt", "COPY src/ src/", "RUN make")
+
+    def unpaid(previous: BuildInputs | None, current: BuildInputs, *lines: int) -> list[str]:
+        return [unnumbered(name) for name in borrowed(previous, current, ran(*lines))]
+
+    assert unpaid(inputs(), inputs()) == [], "the last build left it there"
+    assert unpaid(None, inputs()) == list(everything), "no build of the target did"
+    assert unpaid(None, inputs(), 6, 7, 8, 9) == []
+    deps = inputs(files={**FILES, "requirements.txt": "644 X"})
+    assert unpaid(inputs(), deps, 6, 7, 8, 9) == []
+    assert unpaid(inputs(), deps, 7, 8, 9) == ["COPY requirements.txt ."]
+    assert unpaid(inputs(), deps) == ["COPY requirements.txt ."], "undone, or built by another target"
+    code = inputs(files={**FILES, "src/a.py": "644 X"})
+    assert unpaid(inputs(), code, 8, 9) == [], "what comes before the change is rightly cached"
+    assert unpaid(inputs(), inputs(images={"base:latest": "sha256:2"})) == list(everything), "on another base"

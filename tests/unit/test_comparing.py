@@ -207,7 +207,8 @@ def test_a_build_that_turned_out_to_be_something_else_is_told() -> None:
 def test_a_build_that_did_not_run_alone_is_told() -> None:
     builds = [replace(sample(Target.BASE, Scenario.COLD, 1), disturbed="another build ran at the same time")]
     (told,) = comparing.left_out({Target.BASE: builds}, Scenario.COLD)
-    assert told == "1 base build did not run alone (another build ran at the same time), which no figure here counts."
+    why = "another build ran at the same time"
+    assert told == f"1 base build says nothing about itself alone ({why}), which no figure here counts."
 
 
 def step(name: str, seconds: float, line: int) -> Step:

@@ -131,7 +131,7 @@ def configs(draw: st.DrawFn) -> tuple[str, str]:
     before, after = text(pairs), text(wanted)
     if draw(st.booleans()):
         before, after = before.replace("\n", "\r\n"), after.replace("\n", "\r\n")
-    if later == "" and draw(st.booleans()):
+    if later == "" and before.count("\n") > 1 and draw(st.booleans()):  # else nothing tells how its lines end
         before, after = before.rstrip("\r\n"), after.rstrip("\r\n")
     return before, after
 

@@ -12,9 +12,10 @@ import pytest
 
 from console import events as ev
 from console import intents
+from console.loop.controller import Controller
 from console.measurements import Race, RacePhase, RaceResult, Trigger
 from console.model import Mode, Scenario, Target
-from tests.fakes import FakeBase, make_project
+from tests.fakes import FakeBase, failed, make_project
 from tests.loop_bench import Bench
 
 IDLE_S = 0.02
@@ -223,3 +224,68 @@ async def test_how_long_it_took_until_it_served_is_kept_with_the_build(started: 
     ready = bench.last(ev.ContainerReady)
     assert isinstance(ready, ev.ContainerReady)
     assert bench.recorder.ready_ms == {number: ready.save_to_ready_ms}
+
+
+async def test_a_save_that_is_held_makes_the_app_build_no_match(started: Callable[..., Any]) -> None:
+    bench = await started()
+    bench.save("a.py")
+    await bench.finish("image 2")
+    bench.controller.request(intents.PauseRequested(True))
+    bench.save("b.py")
+    race(bench)
+    await until(lambda: bench.builder.running(Target.LEGACY))
+    assert last_race(bench).split_ms is None
+    await bench.finish("legacy", Target.LEGACY)
+    outcome = result(bench)
+    assert outcome is not None
+    assert (outcome.lead_ms, outcome.split_ms) == (None, None)
+    assert "no app build of this source" in outcome.why_not
+
+
+async def test_a_save_that_waits_makes_the_build_before_it_no_match(tmp_path: Path) -> None:
+    bench = Bench(make_project(tmp_path, extra='[watch]\non_busy = "queue"\n'), FakeBase())
+    await bench.start()
+    bench.save("a.py")
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.save("b.py")
+    await bench.finish("image a")
+    await bench.until(lambda: bench.builder.running(Target.APP))
+    bench.builder.finish(Target.APP, failed("no"))
+    await bench.settle()
+    race(bench)
+    await until(lambda: bench.builder.running(Target.LEGACY))
+    await bench.finish("legacy", Target.LEGACY)
+    outcome = result(bench)
+    assert outcome is not None
+    assert outcome.why_not
+    await bench.controller.stop()
+
+
+async def test_a_legacy_build_that_fails_is_not_tried_again_after_every_save(started: Callable[..., Any]) -> None:
+    bench = await started(background=True)
+    bench.save("a.py")
+    await bench.finish("image 2")
+    await until(lambda: bench.builder.running(Target.LEGACY))
+    bench.builder.finish(Target.LEGACY, failed("no such package"))
+    await until(lambda: bench.events.of(ev.RaceFinished))
+    bench.save("b.py")
+    await bench.finish("image 3")
+    await asyncio.sleep(3 * IDLE_S)
+    assert not bench.builder.running(Target.LEGACY)
+    race(bench)
+    await until(lambda: bench.builder.running(Target.LEGACY))
+
+
+async def test_where_a_cancelled_build_goes_on_a_race_does_not_give_way(tmp_path: Path) -> None:
+    bench = Bench(make_project(tmp_path), FakeBase())
+    bench.builds.cancels = False
+    bench.controller = Controller(bench.config, bench.builds, bench.runner, bench.base, bench.events)
+    await bench.start()
+    race(bench)
+    await until(lambda: bench.builder.running(Target.LEGACY))
+    bench.save("a.py")
+    await bench.finish("image 2")
+    assert bench.builder.running(Target.LEGACY)
+    await bench.finish("legacy", Target.LEGACY)
+    assert all(sample.disturbed for sample in bench.recorder.samples[1:])
+    await bench.controller.stop()

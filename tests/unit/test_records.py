@@ -275,11 +275,10 @@ def of_a_development_version(path: Path) -> None:
         (lambda path: path.write_text("no database, but longer than a header of one hundred bytes " * 9), "database"),
         (lambda path: path.write_bytes(b"short"), "database"),
         (of_another_program, "another program"),
-        (from_the_future, "newer splitdeck"),
         (of_a_development_version, "lacks columns"),
         (lambda path: path.mkdir(), "not a file"),
     ],
-    ids=["torn", "text", "short", "foreign", "future", "development", "folder"],
+    ids=["torn", "text", "short", "foreign", "development", "folder"],
 )
 def test_an_unusable_file_is_kept_aside_and_a_new_one_begun(
     path: Path, spoil: Callable[[Path], object], reason: str
@@ -301,15 +300,27 @@ def test_an_unusable_file_is_kept_aside_and_a_new_one_begun(
 
 def test_what_is_kept_aside_keeps_its_journal(path: Path) -> None:
     fill(path, 1)
-    with closing(sqlite3.connect(path)) as newer:  # a newer splitdeck that runs at the same time
-        newer.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
-        newer.execute("UPDATE sample SET reason = 'in the journal only'")
-        newer.commit()
+    with closing(sqlite3.connect(path)) as other:  # another program that runs at the same time
+        other.execute("PRAGMA application_id = 1")
+        other.execute("UPDATE sample SET reason = 'in the journal only'")
+        other.commit()
         with closing(History.open(path)) as history:
             assert history.since(0) == []
         (aside,) = kept_aside(path)
         with closing(sqlite3.connect(aside)) as connection:
             assert connection.execute("SELECT reason FROM sample").fetchall() == [("in the journal only",)]
+
+
+def test_a_newer_file_stays_where_it_is(path: Path) -> None:
+    from_the_future(path)
+    before = path.read_bytes()
+    with closing(History.open(path)) as history:
+        assert "newer splitdeck" in history.notice
+        assert "this session only" in history.notice
+        history.add(SAMPLE)
+        assert len(history.since(0)) == 1
+    assert kept_aside(path) == []
+    assert path.read_bytes() == before
 
 
 def test_an_empty_file_is_a_new_history(path: Path) -> None:
@@ -499,6 +510,13 @@ def test_what_only_was_made_to_be_measured_is_no_part_of_the_account(path: Path)
         ):
             history.add(replace(SAMPLE, **other))  # type: ignore[arg-type]
         found = {(one.target, one.comparable): (one.builds, one.total_ms) for one in history.account(*here, 2.0)}
+        in_all = {(one.target, one.comparable): one.builds for one in history.account(*here)}
+        history.add(SAMPLE)
+        with closing(History.open(path)) as other:
+            other.add(SAMPLE)
+        more = {(one.target, one.comparable): one.builds for one in history.account(*here)}
+        assert (in_all[Target.APP, True], more[Target.APP, True]) == (3, 5)
+        assert history.account(*here) == history.account(*here), "each counts once"
     assert found == {
         (Target.APP, True): (2, 200.0),
         (Target.APP, False): (1, 118.5),
@@ -513,15 +531,6 @@ def test_save_to_ready_is_added_to_a_build_that_is_kept(path: Path) -> None:
         found = history.numbered(number)
     assert found is not None
     assert found.save_to_ready_ms == 412.0
-
-
-def test_an_attempt_at_the_same_files_is_known(path: Path) -> None:
-    here = (Target.APP, SAMPLE.engine, SAMPLE.machine)
-    with closing(History.open(path)) as history:
-        history.add(replace(SAMPLE, status=BuildStatus.CANCELLED, started_at=5.0))
-        assert history.attempted(*here, 4.0, "d")
-        assert not history.attempted(*here, 5.0, "d"), "before the last good one"
-        assert not history.attempted(*here, 4.0, "other files")
 
 
 def test_pulls_are_kept(path: Path) -> None:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from console.history.scenario import scenario_of
+from console.history.scenario import scenario_of, skew_of
 from console.measurements import Sample
-from console.model import BuildStatus, Scenario, Step, StepKind, StepStatus, Target
+from console.model import BuildStatus, Cause, CauseKind, Scenario, Step, StepKind, StepStatus, Target
 
 COLD, CODE, DEPS, NONE = Scenario.COLD, Scenario.CODE_CHANGE, Scenario.DEPS_CHANGE, Scenario.NO_CHANGE
 
@@ -44,7 +46,7 @@ def earlier(digest: str = "d1", deps: str = "b1") -> Sample:
         (DEPS, "rrr", False, "d1", "b2", earlier()),
         (CODE, "ccr", False, "d2", "b1", earlier()),
         (CODE, "rrr", False, "d2", "b1", earlier()),  # legacy with the code copied first
-        (CODE, "ccr", False, "d2", "b1", None),
+        (COLD, "ccr", False, "d2", "b1", None),  # what the cache has is of no earlier build of the target
         (CODE, "ccr", False, "", "b1", earlier(digest="")),  # unknown digests equal nothing
         (CODE, "rrr", False, "d2", "b1", earlier(deps="")),  # unknown dependencies differ from nothing
         (CODE, "rrr", False, "d2", "", earlier()),
@@ -55,3 +57,28 @@ def test_the_scenario(
 ) -> None:
     found = scenario_of(steps(marks), no_cache=no_cache, context_digest=digest, deps=deps, previous=previous)
     assert found is scenario
+
+
+def changed(kind: CauseKind, cost_ms: float = 5_000.0, **other: object) -> Sample:
+    causes = (Cause("[3/5] RUN pip install", kind, (), cost_ms), Cause("[4/5] COPY", CauseKind.FILES, ("a",), 9_000.0))
+    return replace(replace(earlier(), scenario=CODE, causes=causes), **other)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sample", "why"),
+    [
+        (changed(CauseKind.FILES), ""),
+        (changed(CauseKind.PARENT), ""),
+        (changed(CauseKind.BASE), ""),
+        (changed(CauseKind.GONE), "the builder's cache had lost RUN pip install"),
+        (changed(CauseKind.GONE, cost_ms=20.0), ""),
+        (changed(CauseKind.GONE, scenario=DEPS), "the builder's cache had lost RUN pip install"),
+        (changed(CauseKind.GONE, scenario=COLD), ""),
+        (changed(CauseKind.INSTRUCTION), "not only code changed: instruction of RUN pip install"),
+        (changed(CauseKind.ARGUMENT), "not only code changed: argument of RUN pip install"),
+        (changed(CauseKind.INSTRUCTION, scenario=DEPS), ""),  # an edited Dockerfile is a change of dependencies
+        (changed(CauseKind.INSTRUCTION, target=Target.BASE), ""),
+    ],
+)
+def test_what_is_no_measure_of_its_scenario(sample: Sample, why: str) -> None:
+    assert skew_of(sample) == why

@@ -99,15 +99,17 @@ def test_the_users_files_are_only_read(project: Path, tmp_path: Path) -> None:
     assert everything(project) == before
 
 
-def test_an_edit_changes_the_same_file_in_both_and_nothing_else(project: Path, tmp_path: Path) -> None:
+def test_an_edit_changes_the_same_file_in_both_in_words_of_its_own_and_nothing_else(
+    project: Path, tmp_path: Path
+) -> None:
     config, copy = copied(project, tmp_path / "copy")
     assert copy.edited(Scenario.CODE_CHANGE) == "src/main.py"
     copy.edit(Scenario.CODE_CHANGE, "something new")
-    for target in (Target.APP, Target.LEGACY):
+    for target, words in ((Target.APP, "something new"), (Target.LEGACY, "something new 1")):
         before, after = snapshot(config, target).entries, snapshot(copy.config, target).entries
         changed = [path for path, entry in before.items() if after[path].digest != entry.digest]
         assert changed == ["src/main.py"]
-        assert Path(after["src/main.py"].place).read_text().endswith("print('the largest')\n# something new\n")
+        assert Path(after["src/main.py"].place).read_text().endswith(f"print('the largest')\n# {words}\n")
         assert after["src/main.py"].mode == before["src/main.py"].mode
 
 
@@ -348,8 +350,8 @@ def test_contexts_and_dockerfiles_in_other_places(tmp_path: Path) -> None:
     copy.edit(Scenario.CODE_CHANGE, "note")
     assert copy.edited(Scenario.CODE_CHANGE) == "service/main.py"
     assert copy.config.legacy is not None
-    for place in (copy.config.app.context / "main.py", copy.config.legacy.context / "service" / "main.py"):
-        assert place.read_text() == "print()\n# note\n"
+    places = (copy.config.app.context / "main.py", copy.config.legacy.context / "service" / "main.py")
+    assert [place.read_text() for place in places] == ["print()\n# note\n", "print()\n# note 1\n"]
 
 
 def test_messages_name_the_dockerfile_that_the_user_has(project: Path, tmp_path: Path) -> None:
