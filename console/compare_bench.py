@@ -25,13 +25,13 @@ from console.build.last_inputs import LastInputs
 from console.build.recipe import recipe_for
 from console.config import Config
 from console.engine import Engine, engine_errors
-from console.errors import BuildError, EngineError, EngineUnreachableError, SplitdeckError
+from console.errors import BuildError, ConfigError, EngineError, EngineUnreachableError, SplitdeckError
 from console.format import duration
 from console.history.findings import Place, last_base, pull_time
 from console.history.recorder import HistoryRecorder
 from console.history.records import History, history_path
 from console.history.stages import StageRules
-from console.lock import Lock
+from console.lock import Lock, project_lock
 from console.loop.builds import Builds, Identity, this_machine
 from console.loop.endings import to_its_end
 from console.loop.fingerprint import BaseInputs, read_base_inputs, status_of
@@ -199,6 +199,8 @@ async def open_bench(
     what = f"is comparing the builds of {config.project.name} already"
     lock = Lock(path.with_suffix(".compare.lock"), what, "wait until it is done, or end it first")
     lock.take()
+    if _is_served(path, config.project.name):
+        tell("a session of this project runs meanwhile: what it builds makes these figures worse (p pauses it)")
     emit = _Told(tell, source.shown)
     chosen, backend = await asyncio.to_thread(
         open_backend, engine, config, clock, tell=lambda reason: emit(ev.ErrorOccurred(reason))
@@ -229,6 +231,17 @@ async def open_bench(
             revision=partial(asyncio.to_thread, head_revision, config.root),
         )
     return bench
+
+
+def _is_served(history: Path, project: str) -> bool:
+    """Whether a session runs on the project, whose builds this process cannot tell."""
+    session = project_lock(history.with_suffix(".lock"), project)
+    try:
+        session.take()
+    except ConfigError:
+        return True
+    session.release()
+    return False
 
 
 class _PresentBase:

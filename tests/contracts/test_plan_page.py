@@ -270,7 +270,7 @@ def test_estimates_are_called_that_and_measured_figures_stand_elsewhere() -> Non
     benchmarks = (ROOT / "docs" / "benchmarks.md").read_text(encoding="utf-8")
     for section in set(re.findall(r"\[benchmarks\.md\]\(benchmarks\.md\),\s+\*([^*]+)\*", text)):
         assert f"## {section}\n" in benchmarks
-    assert "*Sample: legacy and split builds*" in text
+    assert "*codesearch: legacy against split*" in text
 
 
 def anchors(page: Path) -> set[str]:
