@@ -9,6 +9,7 @@ import stat
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
+from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, NoReturn
 
@@ -18,6 +19,16 @@ from console.errors import ExitCode
 
 _GRACE_S = 2.0
 """Beyond the time that ending in order may take: the history is written then."""
+
+
+class ScenarioName(str, Enum):
+    """Scenarios as options name them."""
+
+    COLD = "cold"
+    CODE_CHANGE = "code-change"
+    DEPS_CHANGE = "deps-change"
+    NO_CHANGE = "no-change"
+
 
 Directory = Annotated[
     Path,

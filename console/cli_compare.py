@@ -12,22 +12,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from console.cli_common import ConfigFile, Directory, finish, loaded_config
+from console.cli_common import ConfigFile, Directory, ScenarioName, finish, loaded_config
 from console.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
     from console.comparing import Wish
     from console.config import Config
     from console.history.report import Report
-
-
-class ScenarioName(str, Enum):
-    """What can be asked for."""
-
-    COLD = "cold"
-    CODE_CHANGE = "code-change"
-    DEPS_CHANGE = "deps-change"
-    NO_CHANGE = "no-change"
 
 
 class Format(str, Enum):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from console.cli_common import ConfigFile, Directory, loaded_config
+from console.cli_common import ConfigFile, Directory, ScenarioName, loaded_config
 from console.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -32,15 +32,6 @@ class TargetName(str, Enum):
     APP = "app"
     BASE = "base"
     LEGACY = "legacy"
-
-
-class ScenarioName(str, Enum):
-    """Of which scenario."""
-
-    COLD = "cold"
-    CODE_CHANGE = "code-change"
-    DEPS_CHANGE = "deps-change"
-    NO_CHANGE = "no-change"
 
 
 class StatusName(str, Enum):

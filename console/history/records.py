@@ -40,7 +40,6 @@ _NEWEST = f"""SELECT {_ALL} FROM sample WHERE status = 'ok' AND target = :target
 _PREVIOUS = f"""SELECT {_ALL} FROM sample WHERE status = 'ok' AND target = :target AND engine = :engine
     AND machine = :machine AND started_at < :started_at AND (:compared OR "trigger" <> 'compare' OR base_id = :base_id)
     ORDER BY started_at DESC LIMIT 1"""
-_SINCE = f"SELECT {_ALL} FROM sample WHERE started_at >= ? ORDER BY started_at"
 _DETAILED = f"SELECT {_BOTH} FROM sample s JOIN detail d USING (id) WHERE s.id = ?"
 _BASES = f"""SELECT {_ALL} FROM sample INDEXED BY bases
     WHERE target = 'base' AND status = 'ok' AND image_id = ? ORDER BY id LIMIT 1"""
@@ -198,10 +197,6 @@ class History:
         """The build that made a base image; None where it came from elsewhere."""
         found = self._samples(_BASES, (image_id,)) if image_id else []
         return found[0] if found else None
-
-    def since(self, at: float) -> list[Sample]:
-        """Every build, of any outcome, begun at a moment (seconds since 1970) or later, oldest first."""
-        return self._samples(_SINCE, (at,))
 
     def account(self, engine: str, machine: str, since: float | None = None) -> list[Account]:
         """What app and base builds took since a moment, but for those that were only made to be measured.

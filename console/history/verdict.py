@@ -36,7 +36,7 @@ _NOT_THE_FILES = {
     CauseKind.BASE: "the image below it changed",
     CauseKind.GONE: "the builder's cache had lost it",
 }
-_LEADING_FLAGS = re.compile(r"([A-Za-z]+\s+)(?:--[\w-]+(?:=\S+)?\s+)+")
+_LEADING_FLAGS = re.compile(r"^([A-Za-z]+\s+)(?:--[\w-]+(?:=\S+)?\s+)+")
 _SWITCHES = re.compile(r"(?<=\s)(?:--no-[\w-]+|--yes|--quiet|-[yq]+)\s+")
 """They say nothing about what an instruction does."""
 _CACHE_MOUNT = re.compile(r"--mount=\S*\btype=cache\b")

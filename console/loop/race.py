@@ -120,7 +120,7 @@ class Racing:
 
     def changed(self) -> int:
         """The source changed, or is built now: an app build of before is no match any more. To be given to `built`."""
-        self._app = None
+        self._app, self._paths = None, ()
         self._changes += 1
         return self._changes
 

@@ -19,7 +19,7 @@ import pytest
 from console.engine import Engine, connect
 from console.errors import ExitCode
 from console.history.records import History, history_path
-from console.measurements import Sample, Trigger
+from console.measurements import BuildQuery, Sample, Trigger
 from console.model import LABEL_PROJECT, BuildStatus, Scenario, Target
 from tests.engines.engines import ensure
 from tests.integration.conftest import DEADLINE_S, ROOT_IMAGE, Project, made_project
@@ -77,7 +77,7 @@ def kept(project: Project, monkeypatch: pytest.MonkeyPatch) -> list[Sample]:
     monkeypatch.setenv("SPLITDECK_STATE_DIR", project.environment["SPLITDECK_STATE_DIR"])
     history = History.open(history_path(project.name, project.folder / "config.toml"))
     try:
-        return history.since(0)
+        return history.listed(BuildQuery(descending=False, limit=0))[1]
     finally:
         history.close()
 

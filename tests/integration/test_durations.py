@@ -29,7 +29,7 @@ from console.build.buildkit_session.control import SOLVE
 from console.engine import Engine
 from console.history.records import History
 from console.history.stages import stage_times
-from console.measurements import Sample
+from console.measurements import BuildQuery, Sample
 from tests.engines import engines
 from tests.integration.conftest import Live, Project, made_project
 
@@ -276,7 +276,10 @@ class Bench:
         (path,) = Path(self.project.environment["SPLITDECK_STATE_DIR"]).glob("*.db")
         history = History.open(path)
         try:
-            new = [history.whole(sample) for sample in history.since(0)[self._samples :]]
+            new = [
+                history.whole(sample)
+                for sample in history.listed(BuildQuery(descending=False, limit=0))[1][self._samples :]
+            ]
         finally:
             history.close()
         self._samples += len(new)

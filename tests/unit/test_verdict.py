@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from console.config import StageConfig
 from console.history.stages import StageRules
-from console.history.verdict import MOST_ADVICE, Evidence, verdict
+from console.history.verdict import MOST_ADVICE, Evidence, _shown, verdict
 from console.measurements import Comparison, Sample, StageTime, TrackSummary, Verdict
 from console.model import BuildStatus, Cause, CauseKind, Scenario, Step, StepKind, StepStatus, Target
 
@@ -486,6 +486,11 @@ def test_places_without_line_or_name() -> None:
     found = judged(legacy, sample_app(CODE, 144), dockerfiles={})
     assert "(the legacy Dockerfile) makes 3 install steps after it" in found.sentence
     assert found.advice[0].startswith("the legacy Dockerfile copies code above 3 install steps, 46.9 s: copied below, ")
+
+
+def test_only_the_instructions_own_flags_are_left_out() -> None:
+    step = Step("1", "[2/3] RUN --mount=type=cache,target=/c pip --version", StepKind.INSTRUCTION, StepStatus.DONE)
+    assert _shown(step) == "RUN pip --version"
 
 
 def test_foreign_names_are_short_and_printable() -> None:
