@@ -20,14 +20,14 @@ from console.engine import connect
 from console.errors import ConfigError
 from console.format import plural
 from console.history.budget import Budget, check_measurable, judge
-from console.history.compare import Compared, compare
-from console.history.findings import made_anew, median, weight
+from console.history.compare import compare
+from console.history.findings import evidence_of, made_anew, median, weight
 from console.history.plan_targets import checks
 from console.history.report import Measured, Report
 from console.history.stages import StageRules
-from console.history.verdict import Evidence, verdict
+from console.history.verdict import verdict
 from console.loop.endings import to_its_end
-from console.measurements import ImageBytes, Sample
+from console.measurements import ImageBytes, PullTime, Sample
 from console.model import Clock, Scenario, SystemClock, Target
 from console.source_copy import SourceCopy, copy_source
 
@@ -99,7 +99,7 @@ async def measure(config: Config, wish: Wish, tell: Tell, clock: Clock | None = 
     finally:
         folder.cleanup()
     now = bench.clock.now()
-    surroundings = Surroundings(base, None if pull is None else pull.median_ms, bench.place.dockerfiles)
+    surroundings = Surroundings(base, pull, bench.place.dockerfiles)
     measured = tuple(judged(run, config, surroundings, now) for run in runs)
     by_scenario = {each.comparison.scenario: each for each in measured}
     return Report(
@@ -155,7 +155,7 @@ class Surroundings:
 
     base: Sample | None
     """The newest base build that is known."""
-    pull_ms: float | None
+    pull: PullTime | None
     dockerfiles: Mapping[Target, str]
     """What people call them."""
 
@@ -177,25 +177,19 @@ def judged(run: ScenarioRun, config: Config, surroundings: Surroundings, now: fl
         tuple(sample.duration_ms for sample in builds[target] if _counts(sample, run.scenario))
         for target in (Target.BASE, Target.APP)
     )
-    evidence = _evidence(compared, surroundings, base_ms if run.scenario is Scenario.COLD else ())
+    evidence = evidence_of(
+        compared,
+        surroundings.dockerfiles,
+        base=surroundings.base,
+        base_cold_ms=median(base_ms) if run.scenario is Scenario.COLD else None,
+        pull=surroundings.pull,
+    )
     return Measured(
         replace(compared.comparison, verdict=verdict(compared.comparison, evidence, rules)),
         base_ms,
         app_ms if run.scenario is Scenario.DEPS_CHANGE else (),
         run.edited,
         (*left_out(run.samples, run.scenario), *(cache_mounts(config) if run.scenario is Scenario.COLD else ())),
-    )
-
-
-def _evidence(compared: Compared, surroundings: Surroundings, cold_ms: Sequence[float]) -> Evidence:
-    legacy, split = compared.legacy, compared.split
-    return Evidence(
-        legacy=legacy.sample if legacy is not None else None,
-        split=split.sample if split is not None else None,
-        base=(split.base if split is not None else None) or surroundings.base,
-        base_cold_ms=median(cold_ms),
-        pull_ms=surroundings.pull_ms,
-        dockerfiles=surroundings.dockerfiles,
     )
 
 

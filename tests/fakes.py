@@ -184,6 +184,8 @@ class FakeBase:
 
     present: bool = True
     files: frozenset[str] = frozenset({"base.Dockerfile", "requirements.txt"})
+    inputs: str = "now"
+    """The fingerprint of its inputs, as they are."""
     stale_files: tuple[str, ...] = ()
     away: bool = False
     """The engine does not answer."""
@@ -235,8 +237,8 @@ class FakeBase:
             f"demo-base:{self.version}",
             self.present,
             image_id,
-            fingerprint="old" if self.stale_files else "now",
-            inputs_fingerprint="now",
+            fingerprint="old" if self.stale_files else self.inputs,
+            inputs_fingerprint=self.inputs,
             stale_files=self.stale_files,
             version=image_id,
             pinned=self.pinned,

@@ -118,7 +118,7 @@ class Finder:
         known, grounds = self._verdicts.get(scenario), (compared, base, base_cold_ms, pull)
         if known is None or known[0] != grounds:
             whole = None if base is None else self._history.whole(base)
-            evidence = _evidence(compared, self._place, whole, base_cold_ms, pull)
+            evidence = evidence_of(compared, self._place.dockerfiles, base=whole, base_cold_ms=base_cold_ms, pull=pull)
             known = self._verdicts[scenario] = grounds, verdict(compared.comparison, evidence, self._rules)
         return replace(compared.comparison, verdict=known[1])
 
@@ -164,9 +164,23 @@ def _recent(history: History, place: Place, target: Target, scenario: Scenario) 
     return history.recent(target, scenario, *place.key, limit=COMPARED)
 
 
-def _evidence(
-    one: Compared, place: Place, base: Sample | None, base_cold_ms: float | None, pull: PullTime | None
+def evidence_of(
+    one: Compared,
+    dockerfiles: Mapping[Target, str],
+    *,
+    base: Sample | None,
+    base_cold_ms: float | None,
+    pull: PullTime | None,
 ) -> Evidence:
+    """What a verdict on two tracks is found from.
+
+    Args:
+        one: The two tracks in one scenario.
+        dockerfiles: What people call the Dockerfiles.
+        base: The newest base build that is known, with its steps; where the split track built one itself, that counts.
+        base_cold_ms: Median of cold base builds.
+        pull: What pulling the base takes.
+    """
     paired = one.split.base if one.split is not None else None
     return Evidence(
         legacy=one.legacy.sample if one.legacy is not None else None,
@@ -174,7 +188,7 @@ def _evidence(
         base=paired or base,
         base_cold_ms=base_cold_ms,
         pull_ms=None if pull is None else pull.median_ms,
-        dockerfiles=place.dockerfiles,
+        dockerfiles=dockerfiles,
     )
 
 

@@ -65,11 +65,6 @@ class Measured:
             "base": self.base_ms,
         }
 
-    @property
-    def interval(self) -> tuple[float, float] | None:
-        """Of the speedup; None where a side has too few builds."""
-        return self.comparison.interval
-
 
 @dataclass(frozen=True, slots=True)
 class Report:
@@ -194,7 +189,7 @@ def _speedup(measured: Measured) -> str:
         return "Speedup: not measured, as a side is missing."
     split = "base and app together" if comparison.scenario is Scenario.DEPS_CHANGE else "app median"
     text = f"Speedup {fmt.speedup(comparison.speedup)} (legacy median ÷ {split}"
-    interval = measured.interval
+    interval = comparison.interval
     if interval is None:
         text += f"; no interval with fewer than {LEAST} builds a side)"
     else:
@@ -251,7 +246,7 @@ def _judged_row(judged: Judged) -> Sequence[str]:
 
 def _scenario_value(measured: Measured) -> Mapping[str, Any]:
     comparison = measured.comparison
-    interval, verdict = measured.interval, comparison.verdict
+    interval, verdict = comparison.interval, comparison.verdict
     times = measured.times_ms
     return {
         "scenario": comparison.scenario.value,

@@ -11,6 +11,7 @@ from console.history.usual import unnumbered
 from console.measurements import Race, RacePhase, RaceResult
 from console.model import BuildStatus, Step, StepStatus
 from console.state.app_state import AppState, BuildView
+from console.state.comparison_words import race_words
 from console.state.outlook import build_outlook
 from console.state.words import short_outlook
 from console.ui.lines import FAINT, MUTED, bar, column, fit, limited, paths, spread, text, wrapped
@@ -140,24 +141,12 @@ def shown_result(state: AppState) -> RaceResult | None:
 
 
 def result_rows(result: RaceResult, width: int) -> list[Content]:
-    """`split won by 56.8 s (×394), code change`; or why there is no winner."""
-    lead = result.lead_ms
-    if lead is None or result.split_ms is None:
-        why = printable(result.why_not) or "what the app build took is not known"
-        return limited(wrapped(("– ", MUTED), f"no race: {why}", MUTED, width), _MOST_RESULT_ROWS, MUTED)
-    scenario = f", {result.scenario.value.replace('-', ' ')}" if result.scenario is not None else ""
-    if lead == 0:
-        return [fit(text(("= ", "bold"), (f"a draw{scenario}", "bold")), width)]
-    winner, style = ("split", SPLIT) if lead > 0 else ("legacy", LEGACY)
-    faster, slower = sorted((result.legacy_ms, result.split_ms))
-    ratio = f" ({speedup(slower / faster)})" if faster > 0 else ""
-    row = text(
-        ("✔ " if lead > 0 else "✖ ", "$success" if lead > 0 else "$warning"),
-        (f"{winner} won", f"bold {style}"),
-        (f" by {duration(abs(lead))}{ratio}", "bold"),
-    )
-    if row.cell_length + len(scenario) <= width:
-        row = text(row, (scenario, MUTED))
+    """Who won, by how much, and in which scenario; or why there is no winner."""
+    said, lead = printable(race_words(result)), result.lead_ms
+    if lead is None:
+        return limited(wrapped(("– ", MUTED), said, MUTED, width), _MOST_RESULT_ROWS, MUTED)
+    sign = ("= ", "bold") if lead == 0 else ("✔ ", "$success") if lead > 0 else ("✖ ", "$warning")
+    row = text(sign, (said, "bold" if lead == 0 else f"bold {SPLIT if lead > 0 else LEGACY}"))
     room = width - row.cell_length - 2
     if result.paths and room >= 16:
         return [spread(row, text((paths(result.paths, min(room, 40)), FAINT)), width)]

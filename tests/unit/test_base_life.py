@@ -466,3 +466,18 @@ async def test_our_own_edit_of_the_config_asks_for_no_restart(bench: Bench) -> N
     bench.save("config.toml")
     reasons = [event.reason for event in bench.events.all if isinstance(event, ev.PlanMade)]
     assert reasons == ["config.toml says what is in use", "config.toml changed; restart splitdeck to use it"]
+
+
+async def test_a_build_is_kept_with_the_dependencies_that_it_was_made_of(make: Callable[..., Bench]) -> None:
+    bench = make()
+    await bench.start()
+    bench.controller.request(intents.ModeRequested(Mode.LEGACY))
+    await bench.finish("single", Target.LEGACY)
+    bench.base.inputs = "other dependencies"
+    bench.save("base.Dockerfile")
+    await bench.finish("single 2", Target.LEGACY)
+    bench.base.inputs = "nobody looks for a file that is no input"
+    bench.save("app.py")
+    await bench.finish("single 3", Target.LEGACY)
+    kept = [sample.base_id for sample in bench.recorder.samples if sample.target is Target.LEGACY]
+    assert kept == ["now", "other dependencies", "other dependencies"]

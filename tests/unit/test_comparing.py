@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from console import cli_compare, comparing
 from console.cli_compare import compare
+from console.compare_bench import _is_served
 from console.comparing import MEASURES, ScenarioRun, Surroundings, Wish, check_wish, judged, weighed
 from console.config import CompareConfig, Config
 from console.errors import ConfigError, EngineUnreachableError, ExitCode
@@ -24,8 +25,9 @@ from console.history.compare import compare as compared
 from console.history.recorder import HistoryRecorder
 from console.history.report import Measured, Report
 from console.history.stages import StageRules
+from console.lock import project_lock
 from console.loop.endings import to_its_end
-from console.measurements import ImageBytes, Layer, Sample, Trigger
+from console.measurements import ImageBytes, Layer, PullTime, Sample, Trigger
 from console.model import BuildStatus, Scenario, Step, StepKind, StepStatus, Target
 from tests.fakes import FakeClock, make_project
 
@@ -261,7 +263,7 @@ def test_a_verdict_on_cold_tells_what_having_the_base_takes(tmp_path: Path) -> N
             Target.BASE: [sample(Target.BASE, Scenario.COLD, 50_000)],
         },
     )
-    part = judged(run, make_project(tmp_path), replace(NOWHERE, pull_ms=20_000.0), 2.0)
+    part = judged(run, make_project(tmp_path), replace(NOWHERE, pull=PullTime(1, 20_000.0, 5)), 2.0)
     assert part.times_ms["base"] == (50_000,)
     assert part.comparison.verdict is not None
     assert "20.0 s to pull, 50.0 s to build" in part.comparison.verdict.sentence
@@ -345,3 +347,13 @@ async def test_a_cancelled_command_waits_for_its_build_to_end() -> None:
     with pytest.raises(asyncio.CancelledError):
         await waiting
     assert ended == ["in order"]
+
+
+def test_a_session_that_runs_on_the_project_is_noticed(tmp_path: Path) -> None:
+    history = tmp_path / "demo-0123.db"
+    assert not _is_served(history, "demo")
+    session = project_lock(history.with_suffix(".lock"), "demo")
+    session.take()
+    assert _is_served(history, "demo")
+    session.release()
+    assert not _is_served(history, "demo"), "looking takes nothing away"

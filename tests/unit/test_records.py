@@ -343,11 +343,16 @@ def test_damage_found_later_is_told_once_and_a_new_history_begun(path: Path) -> 
         file.seek(4096 * 8)
         file.write(b"\xff" * (path.stat().st_size - 4096 * 16))
     with closing(History.open(path)) as history:
+        before = history.written_by_others()
+        history._accounts[SAMPLE.engine, SAMPLE.machine] = (300, {})
         with pytest.raises(HistoryError, match="malformed") as caught:
             since(history, 0)
+        assert history.written_by_others() != before
         assert "a new history begins" in caught.value.hint
         history.add(SAMPLE)
         assert since(history, 0) == [bare(SAMPLE)]
+        (account,) = history.account(SAMPLE.engine, SAMPLE.machine)
+        assert account.builds == 1, "what was in the file before does not count"
     assert len(kept_aside(path)) == 1
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from console.base import revision
-from console.base.revision import committed_revision
+from console.base.revision import committed_revision, head_revision
 
 INPUTS = ("base.Dockerfile", "deps/requirements.txt")
 
@@ -137,3 +137,12 @@ def test_the_users_own_git_is_not_disturbed(repository: Repository) -> None:
     assert index.read_bytes() == before
     index.with_name("index.lock").touch()
     assert repository.revision() == first
+
+
+def test_what_is_checked_out(repository: Repository) -> None:
+    assert head_revision(repository.folder) == "", "nothing is yet"
+    first = repository.commit()
+    assert head_revision(repository.folder) == first[:10]
+    repository.write("deps/requirements.txt", "a==2\n")
+    assert head_revision(repository.folder / "deps") == first[:10], "whatever was changed since"
+    assert head_revision(repository.folder.parent) == "", "no repository"
